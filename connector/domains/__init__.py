@@ -1,0 +1,1 @@
+"""Pure domain models: one file a domain."""

@@ -1,0 +1,1 @@
+"""Durable logs: events and state in one commit."""

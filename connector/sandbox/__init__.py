@@ -1,0 +1,1 @@
+"""The bank simulator and the oracle; imports nothing of the connector but `errors`."""

@@ -1,0 +1,1 @@
+"""Access routes: where records come from."""
