@@ -1,0 +1,170 @@
+"""Lending: Advance Cash loans with their schedule and repayments, read whole each time.
+
+One inquiry states loans, instalments and repayments, each an entity of its own. Dates have no time at this backend and
+keep none here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import ClassVar
+
+from connector.domains.model import BookingKey, Domain, Feed, Profile, Record, ResourceKind, midnight_micros
+
+LOAN_STATUSES = frozenset({"ACTIVE", "OVERDUE", "CLOSED"})
+INSTALLMENT_STATUSES = frozenset({"SCHEDULED", "DUE", "PAID", "OVERDUE"})
+
+
+@dataclass(frozen=True, slots=True)
+class Loan:
+    """One nano-loan: what was lent and what is still owed."""
+
+    KIND: ClassVar[str] = "loan"
+
+    loan_id: str
+    product: str | None
+    principal: Decimal
+    markup: Decimal | None
+    outstanding: Decimal
+    currency: str
+    status: str
+    status_source: str
+    disbursed_on: date
+    due_on: date | None
+    closed_on: date | None
+    disbursal_transaction_id: str | None
+
+    @property
+    def entity_id(self) -> str:
+        return f"loan/{self.loan_id}"
+
+    @property
+    def booking_key(self) -> BookingKey:
+        return BookingKey(midnight_micros(self.disbursed_on), f"0/{self.loan_id}")
+
+    @property
+    def settled(self) -> bool:
+        return self.status == "CLOSED"
+
+    @property
+    def effective(self) -> date:
+        return self.closed_on or self.disbursed_on
+
+
+@dataclass(frozen=True, slots=True)
+class Installment:
+    """One line of a loan's schedule."""
+
+    KIND: ClassVar[str] = "installment"
+
+    loan_id: str
+    number: int
+    due_on: date
+    amount: Decimal
+    paid_amount: Decimal
+    currency: str
+    status: str
+    status_source: str
+
+    @property
+    def entity_id(self) -> str:
+        return f"installment/{self.loan_id}/{self.number}"
+
+    @property
+    def booking_key(self) -> BookingKey:
+        return BookingKey(midnight_micros(self.due_on), f"1/{self.loan_id}/{self.number:04d}")
+
+    @property
+    def settled(self) -> bool:
+        return self.status == "PAID"
+
+    @property
+    def effective(self) -> date:
+        return self.due_on
+
+
+@dataclass(frozen=True, slots=True)
+class Repayment:
+    """One repayment that the lender has booked."""
+
+    KIND: ClassVar[str] = "repayment"
+
+    repayment_id: str
+    loan_id: str
+    amount: Decimal
+    currency: str
+    paid_on: date
+    transaction_id: str | None
+
+    @property
+    def entity_id(self) -> str:
+        return f"repayment/{self.repayment_id}"
+
+    @property
+    def booking_key(self) -> BookingKey:
+        return BookingKey(midnight_micros(self.paid_on), f"2/{self.loan_id}/{self.repayment_id}")
+
+    @property
+    def settled(self) -> bool:
+        return True
+
+    @property
+    def effective(self) -> date:
+        return self.paid_on
+
+
+def _name_loan(op: str, before: Record | None, after: Loan) -> str:
+    was = before.status if isinstance(before, Loan) else None
+    if op == "c":
+        return "LoanDisbursed"
+    if was != after.status:
+        return {"OVERDUE": "LoanOverdue", "CLOSED": "LoanClosed"}.get(after.status, "LoanAmended")
+    return "LoanAmended"
+
+
+def _name_event(op: str, before: Record | None, after: Record | None) -> str:
+    if isinstance(after, Loan):
+        return _name_loan(op, before, after)
+    if isinstance(after, Repayment):
+        return "LoanRepaid" if op == "c" else "LoanAmended"
+    if isinstance(after, Installment):
+        was = before.status if isinstance(before, Installment) else None
+        if after.status == "DUE" and was != "DUE":
+            return "InstallmentDue"
+        return "InstallmentScheduled" if op == "c" else "LoanAmended"
+    return "LoanAmended"
+
+
+def _held_by(profile: Profile) -> bool:
+    return not profile.minor
+
+
+LENDING = Domain(
+    name="lending",
+    resources=(
+        ResourceKind(
+            name="loan",
+            backend="advance-cash",
+            feed=Feed.WHOLE,
+            window=None,
+            head_interval_seconds=300.0,
+            reconcile_interval_seconds=300.0,
+        ),
+    ),
+    records={"loan": Loan, "installment": Installment, "repayment": Repayment},
+    event_types=frozenset(
+        {
+            "LoanDisbursed",
+            "InstallmentScheduled",
+            "InstallmentDue",
+            "LoanRepaid",
+            "LoanOverdue",
+            "LoanClosed",
+            "LoanAmended",
+        }
+    ),
+    name_event=_name_event,
+    held_by=_held_by,
+)

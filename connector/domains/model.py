@@ -1,0 +1,180 @@
+"""The words that every domain is written in: booking keys, records, entries, resources, domains.
+
+Pure: no I/O, no clock, no randomness. A domain module (`transactions`, `lending`, `loyalty`) fills these in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from datetime import UTC, date, datetime
+from enum import Enum
+from typing import ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROS_PER_SECOND = 1_000_000
+SECONDS_PER_DAY = 86_400
+
+UNKNOWN = "UNKNOWN"
+"""The code of a value that the bank stated and we do not know: kept beside its source form, never guessed."""
+
+
+def micros(instant: datetime) -> int:
+    """An aware instant as whole microseconds since the epoch (exact, no float in between)."""
+    delta = instant - EPOCH
+    return (delta.days * SECONDS_PER_DAY + delta.seconds) * MICROS_PER_SECOND + delta.microseconds
+
+
+def midnight_micros(day: date) -> int:
+    """A calendar day as microseconds since the epoch, for ordering only: a date has no instant."""
+    return (day - EPOCH.date()).days * SECONDS_PER_DAY * MICROS_PER_SECOND
+
+
+class BookingKey(NamedTuple):
+    """What a feed is ordered by.
+
+    `order` is microseconds since the epoch for feeds ordered by time, the id itself for ascending feeds; `tie` breaks
+    ties between entries of the same order.
+    """
+
+    order: int
+    tie: str
+
+
+class Record(Protocol):
+    """A canonical, validated, frozen value read from the bank.
+
+    Implementers are frozen dataclasses whose field names are those of the Avro type named by `KIND`. Equality is the
+    question "did the bank change it?": a field that moves without the entity changing has `compare=False`.
+    """
+
+    KIND: ClassVar[str]
+    """The field of `before` and `after` that carries this type."""
+
+    @property
+    def entity_id(self) -> str:
+        """Names the entity within its resource: the bank's id, prefixed where one resource holds several types."""
+
+    @property
+    def booking_key(self) -> BookingKey:
+        """The place of the entity in its feed."""
+
+    @property
+    def settled(self) -> bool:
+        """True once the bank is not expected to change the entity by itself."""
+
+    @property
+    def effective(self) -> datetime | date | None:
+        """When it took effect, as the bank states it; a date stays a date."""
+
+
+@runtime_checkable
+class Replacing(Protocol):
+    """A record whose bank id may take over from an earlier one."""
+
+    @property
+    def replaces(self) -> str | None:
+        """The entity id, in this resource, that this record's id took over from, as the bank states it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One understood entry of a page. `raw_digest` is a digest of the entry as the bank sent it."""
+
+    record: Record
+    raw_digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """One entry of a page that cannot be understood.
+
+    `entity_id` and `key` are given where they could be read; `reason` names field and fault, never a value.
+    """
+
+    raw_digest: bytes
+    reason: str
+    entity_id: str | None = None
+    key: BookingKey | None = None
+
+
+class Feed(Enum):
+    """How a resource hands out its entries."""
+
+    NEWEST_FIRST = "newest_first"
+    ASCENDING = "ascending"
+    WHOLE = "whole"
+
+
+Backend = Literal["bank", "brokerage", "advance-cash", "z-miles"]
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """How much of a ledger is remembered, measured from its newest entry's own time.
+
+    `days` is None where the booking key is not a time. Whatever is unsettled is remembered whatever its age, up to the
+    bank's own retention.
+    """
+
+    days: int | None = 35
+    minimum_entries: int = 50
+    maximum_entries: int = 500
+    retention_days: int | None = 400
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceKind:
+    """What one paged read covers, as a kind: `transactions` is read once for every IBAN."""
+
+    name: str
+    backend: Backend
+    feed: Feed
+    window: Window | None
+    head_interval_seconds: float
+    reconcile_interval_seconds: float
+    per_bank_account: bool = False
+    balance_chain: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BankAccount:
+    """One IBAN of the holder, with the bank's status of it."""
+
+    iban: str
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What decides which surfaces a login holds."""
+
+    tier: str
+    minor: bool
+    bank_accounts: tuple[BankAccount, ...]
+
+
+EventNamer = Callable[["str", "Record | None", "Record | None"], str]
+"""(op, before, after) → event type. Total over the domain's records."""
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """One of the surfaces behind the login."""
+
+    name: str
+    resources: tuple[ResourceKind, ...]
+    records: Mapping[str, type[Record]]
+    event_types: frozenset[str]
+    name_event: EventNamer
+    held_by: Callable[[Profile], bool]
+    """The tier rule: may this holder have the surface at all? A surface that may not be held is never asked."""
+
+
+def changed_fields(before: Record, after: Record) -> tuple[str, ...]:
+    """Names of the fields in which two records of one type differ, in field order; `compare=False` fields left out."""
+    return tuple(
+        field.name
+        for field in fields(before)  # type: ignore[arg-type]  # Record implementers are dataclasses
+        if field.compare and getattr(before, field.name) != getattr(after, field.name)
+    )

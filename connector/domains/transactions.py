@@ -1,0 +1,176 @@
+"""Transactions: one newest-first ledger for every IBAN, with a running balance that can be checked.
+
+The bank's `replaces` keeps a pending entry and its posting one entity. Amounts are signed from the holder's view.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import ClassVar
+
+from connector.domains.model import (
+    BookingKey,
+    Domain,
+    Feed,
+    Profile,
+    Record,
+    ResourceKind,
+    Window,
+    micros,
+)
+
+RAILS: dict[str, str | None] = {
+    # rail: ISO 20022 bank transaction code (domain-family-subfamily) of a debit; external code set, 2024.
+    "RAAST_P2P": "PMNT-IRCT-ESCT",
+    "RAAST_P2M": "PMNT-IRCT-ESCT",
+    "RAAST_RETURN": "PMNT-IRCT-RRTN",
+    "IBFT": "PMNT-ICDT-ESCT",
+    "ZINDIGI_INTERNAL": "PMNT-ICDT-BOOK",
+    "CNIC_TRANSFER": "PMNT-ICDT-OTHR",
+    "CARD": "PMNT-CCRD-POSD",
+    "ATM": "PMNT-CCRD-CWDL",
+    "BILL_PAY": "PMNT-ICDT-OTHR",
+    "TOPUP": "PMNT-ICDT-OTHR",
+    "INVESTMENT": "SECU-OTHR-OTHR",
+    "LOAN_DISBURSAL": "LDAS-CSLN-DDWN",
+    "LOAN_REPAYMENT": "LDAS-CSLN-PPAY",
+    "REWARD": "ACMT-MCOP-OTHR",
+    "FEE": "ACMT-MDOP-FEES",
+    "REVERSAL": "PMNT-OTHR-OTHR",
+}
+STATUSES = {"pending": "PENDING", "posted": "POSTED", "reversed": "REVERSED"}
+
+
+@dataclass(frozen=True, slots=True)
+class Counterparty:
+    """The other side as the bank names it; each identifier may be missing."""
+
+    alias: str | None
+    iban: str | None
+    cnic: str | None
+    name: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """One line of an IBAN's feed."""
+
+    KIND: ClassVar[str] = "transaction"
+
+    iban: str
+    transaction_id: str
+    replaces: str | None
+    rail: str
+    rail_source: str
+    bank_transaction_code: str | None
+    amount: Decimal
+    currency: str
+    status: str
+    status_source: str
+    initiated_at: datetime
+    initiated_at_source: str
+    posted_at: datetime | None
+    posted_at_source: str | None
+    # One back-dated entry shifts the balance of every later one: that is no change of theirs.
+    balance_after: Decimal | None = field(compare=False)
+    counterparty: Counterparty | None
+    biller: str | None
+    receipt_ref: str | None
+
+    @property
+    def entity_id(self) -> str:
+        return self.transaction_id
+
+    @property
+    def booking_key(self) -> BookingKey:
+        return BookingKey(micros(self.initiated_at), self.transaction_id)
+
+    @property
+    def settled(self) -> bool:
+        return self.status in {"POSTED", "REVERSED"}
+
+    @property
+    def effective(self) -> datetime:
+        return self.posted_at or self.initiated_at
+
+
+@dataclass(frozen=True, slots=True)
+class BalanceChain:
+    """Whether the running balance of an IBAN adds up from entry to entry, and where it stopped doing so."""
+
+    KIND: ClassVar[str] = "balance_chain"
+    ENTITY_ID: ClassVar[str] = "balance-chain"
+
+    iban: str
+    status: str
+    older_transaction_id: str | None
+    newer_transaction_id: str | None
+    expected_balance: Decimal | None
+    stated_balance: Decimal | None
+
+    @property
+    def entity_id(self) -> str:
+        return self.ENTITY_ID
+
+    @property
+    def booking_key(self) -> BookingKey:
+        # After every entry of the commit that broke or healed it.
+        return BookingKey(1 << 62, self.ENTITY_ID)
+
+    @property
+    def settled(self) -> bool:
+        # Never ages out: a broken chain must be remembered until it heals.
+        return False
+
+    @property
+    def effective(self) -> None:
+        return None
+
+
+def _name_event(op: str, before: Record | None, after: Record | None) -> str:
+    if isinstance(after, BalanceChain):
+        return "BalanceChainBroken" if after.status == "BROKEN" else "BalanceChainHealed"
+    if not isinstance(after, Transaction):
+        return "TransactionRemoved"
+    was = before.status if isinstance(before, Transaction) else None
+    if op == "u" and was == after.status:
+        return "TransactionAmended"
+    by_status = {"PENDING": "TransactionPending", "POSTED": "TransactionPosted", "REVERSED": "TransactionReversed"}
+    return by_status.get(after.status, "TransactionAmended")
+
+
+def _held_by(profile: Profile) -> bool:
+    return bool(profile.bank_accounts)
+
+
+TRANSACTIONS = Domain(
+    name="transactions",
+    resources=(
+        ResourceKind(
+            name="transactions",
+            backend="bank",
+            feed=Feed.NEWEST_FIRST,
+            window=Window(),
+            head_interval_seconds=30.0,
+            reconcile_interval_seconds=1800.0,
+            per_bank_account=True,
+            balance_chain=True,
+        ),
+    ),
+    records={"transaction": Transaction, "balance_chain": BalanceChain},
+    event_types=frozenset(
+        {
+            "TransactionPending",
+            "TransactionPosted",
+            "TransactionAmended",
+            "TransactionReversed",
+            "TransactionRemoved",
+            "BalanceChainBroken",
+            "BalanceChainHealed",
+        }
+    ),
+    name_event=_name_event,
+    held_by=_held_by,
+)

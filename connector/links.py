@@ -1,0 +1,66 @@
+"""Links: the desired state of an account's connection, and the commands that change it.
+
+Pure. A command line only ever appends commands; the connector applies them, each once, in one commit with the link it
+writes and the event that tells of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Literal
+
+from connector.consent import Consent
+
+CommandKind = Literal["connect", "pause", "resume", "remove", "accept_removals"]
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """The whole desired state of one account's connection.
+
+    `generation` rises with every change. `label` is the operator's own name for it and must hold no personal data.
+    """
+
+    account_id: str
+    generation: int
+    route: str
+    label: str
+    domains: frozenset[str]
+    consent: Consent | None
+    paused: bool = False
+    removed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One wish of an operator or holder.
+
+    `link` is given for `connect` (also after the holder mended the session); `domain` for `accept_removals`.
+    """
+
+    command_id: str
+    kind: CommandKind
+    account_id: str
+    issued_at: datetime
+    link: Link | None = None
+    domain: str | None = None
+
+
+def apply_command(current: Link | None, command: Command) -> Link | None:
+    """The desired state after `command`; None where there is no link to change."""
+    if command.kind == "connect":
+        wanted = command.link
+        if wanted is None:
+            return current
+        return replace(wanted, generation=(current.generation if current else 0) + 1)
+    if current is None:
+        return None
+    if command.kind == "accept_removals":
+        return current
+    changed = {
+        "pause": replace(current, paused=True),
+        "resume": replace(current, paused=False),
+        "remove": replace(current, removed=True),
+    }[command.kind]
+    return current if changed == current else replace(changed, generation=current.generation + 1)

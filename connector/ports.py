@@ -1,0 +1,288 @@
+"""The edges of the connector, as Protocols: clock, source, vault, journal.
+
+Each says what an implementer must, may and must not do, so that a new one can be written from this page alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Protocol
+
+from connector.domains.model import BookingKey, Entry, Profile, ResourceKind, Unreadable
+from connector.links import Command, Link
+
+
+class Clock(Protocol):
+    """Time, injected, so that tests need not wait for it."""
+
+    def now(self) -> datetime:
+        """The present UTC instant."""
+
+    def monotonic(self) -> float:
+        """Seconds on a clock that never goes back, with no meaning but differences."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait that long; 0 or less yields once."""
+
+
+# ── Source ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One readable thing of one account.
+
+    `name` is opaque and safe in keys and logs (`transactions/<token>`, `loan`); `iban` is personal data and stays
+    between poller and source.
+    """
+
+    account_id: str
+    domain: str
+    kind: ResourceKind
+    name: str
+    iban: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class PageRequest:
+    """Which page. `cursor` continues a read; `since` bounds its far end.
+
+    For newest-first feeds `since` is a calendar day (Asia/Karachi), inclusive; for ascending feeds `after` is the
+    booking key after which to begin. `etag` asks for a 304 where nothing moved.
+    """
+
+    cursor: str | None = None
+    since: date | None = None
+    after: BookingKey | None = None
+    etag: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RawPage:
+    """One response, not yet looked into: an idle poll compares `digest` and is done.
+
+    `body` is None when the bank answered that nothing changed since `etag`.
+    """
+
+    body: bytes | None
+    digest: bytes
+    etag: str | None
+    fetched_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page understood: its entries in the feed's own order, and how to go on (`next_cursor` None: terminal page)."""
+
+    entries: tuple[Entry | Unreadable, ...]
+    next_cursor: str | None
+    unknown_fields: Mapping[str, int] = field(default_factory=dict)
+
+
+class Source(Protocol):
+    """An access route to the bank.
+
+    Must only read. Must raise the taxonomy of `connector.errors` and nothing of its HTTP library. May keep
+    connections and tokens; must not keep records. Must not log values of any response.
+    """
+
+    route: str
+    api_version: str
+    parser_version: str
+
+    async def fetch_profile(self, account_id: str) -> Profile:
+        """The holder's tier and bank accounts.
+
+        Raises: RetryableError, AuthorizationError, DataError (the answer cannot be understood).
+        """
+
+    async def fetch_page(self, resource: Resource, request: PageRequest) -> RawPage:
+        """One page, as bytes.
+
+        Raises: RetryableError, AuthorizationError, ForbiddenError, CursorError (the bank refused the cursor).
+        """
+
+    def normalise(self, resource: Resource, body: bytes) -> Page:
+        """Bytes to canonical entries. Pure.
+
+        Raises: DataError where the page as a whole cannot be understood; a single bad entry is an `Unreadable`.
+        """
+
+    async def log_out(self, account_id: str) -> None:
+        """End the session upstream, as far as it will go; never raises for a bank that is away."""
+
+
+# ── Vault ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What the bank gave for a login. Secret in every field; never printed.
+
+    `generation` rises with each rotation; the newest one wins. Expiries are UTC.
+    """
+
+    account_id: str = field(repr=False)
+    generation: int = field(repr=False)
+    msisdn: str = field(repr=False)
+    device_id: str = field(repr=False)
+    access_token: str = field(repr=False)
+    refresh_token: str = field(repr=False)
+    access_expires_at: datetime = field(repr=False)
+    refresh_expires_at: datetime = field(repr=False)
+
+
+class Vault(Protocol):
+    """Where secrets rest, sealed. Shared by the connector and command lines on the same machine.
+
+    Every write is durable when it returns. Nothing is stored in clear.
+    """
+
+    async def account_for(self, holder_identifier: str) -> str:
+        """The opaque account id of a holder (E.164 msisdn): the one given before, else a new random one."""
+
+    async def data_key(self, account_id: str) -> bytes:
+        """The subject's 32-byte data key; made on first use.
+
+        Raises: ConsentError when it was destroyed (an erased account never comes back).
+        """
+
+    async def load_session(self, account_id: str) -> Session | None:
+        """The session of the highest generation, or None."""
+
+    async def store_session(self, session: Session) -> None:
+        """Keep a session; older generations are dropped once it is durable."""
+
+    async def delete_session(self, account_id: str) -> None:
+        """Forget tokens and device binding. The account id and data key stay."""
+
+    async def destroy(self, account_id: str) -> None:
+        """Destroy everything of the account, data key included; its sealed state can never be read again."""
+
+    async def close(self) -> None:
+        """Release files."""
+
+
+# ── Journal ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class EventRecord:
+    """One encoded event, ready for the log. `topic` is the short name (a domain, or `lifecycle`)."""
+
+    topic: str
+    key: str
+    value: bytes
+    headers: tuple[tuple[str, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StateRecord:
+    """One sealed state value under its key; None is a tombstone."""
+
+    key: str
+    value: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantineRecord:
+    """What could not be understood, sealed, with the account it belongs to."""
+
+    key: str
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """Everything that becomes durable together, or not at all.
+
+    `number` counts the commits of the shard from 1 without a gap: after an unknown outcome the restored state tells by
+    it whether the commit happened.
+    """
+
+    shard: int
+    number: int
+    events: tuple[EventRecord, ...]
+    state: tuple[StateRecord, ...]
+    links: tuple[Link, ...] = ()
+    quarantine: tuple[QuarantineRecord, ...] = ()
+    commands_applied: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """An event as read back: `offset` is its place in (topic, shard)."""
+
+    topic: str
+    shard: int
+    offset: int
+    key: str
+    value: bytes
+    headers: tuple[tuple[str, bytes], ...]
+
+
+class Shard(Protocol):
+    """The one writer of a shard, once it has been acquired: whoever held it before is fenced."""
+
+    number: int
+    maximum_record_bytes: int
+    """The largest `value` that a commit may carry; larger ones are known before the commit begins."""
+
+    def restore(self) -> AsyncIterator[StateRecord]:
+        """The last committed value of every live state key (no tombstones), in any order."""
+
+    async def links(self) -> Mapping[str, Link]:
+        """The desired state of every account of the shard, by account id."""
+
+    async def pending_commands(self) -> tuple[Command, ...]:
+        """Commands not yet applied, oldest first. May be called often; cheap when there is none."""
+
+    async def commit(self, commit: Commit) -> None:
+        """Make all of it durable and visible, or none of it.
+
+        Raises:
+            FencedError: another owner took over; nothing of it is visible.
+            JournalError: the outcome is unknown; acquire and restore again, and compare `number`.
+        """
+
+    async def release(self) -> None:
+        """Give the shard up. Bounded in time; never raises."""
+
+
+class Journal(Protocol):
+    """The durable log behind the connector. Commits are atomic, durable, and ordered within a shard."""
+
+    shard_count: int
+
+    async def acquire(self, shard: int) -> Shard:
+        """Become the only writer of `shard`, fencing whoever was.
+
+        Raises:
+            ConfigurationError: it is held in a way that cannot be fenced (an embedded journal in use, naming the pid).
+        """
+
+    async def close(self) -> None:
+        """Release everything. Bounded in time."""
+
+
+class JournalReader(Protocol):
+    """The side of the journal for readers and command lines; works while a connector runs."""
+
+    def read_events(
+        self, topics: tuple[str, ...], *, key: str | None = None, follow: bool = False
+    ) -> AsyncIterator[StoredEvent]:
+        """Committed events in order of commit, oldest first; with `follow` it waits for more."""
+
+    async def links(self) -> Mapping[str, Link]:
+        """Every link, by account id."""
+
+    async def append_command(self, command: Command) -> None:
+        """Durable when it returns; applied by the connector when it runs."""
+
+    async def command_pending(self, command_id: str) -> bool:
+        """True until the connector applied it."""
+
+    async def close(self) -> None:
+        """Release everything."""
