@@ -131,13 +131,14 @@ def observe(known: Known, read: Read, *, accept_removals: bool = False) -> Obser
     for entry in read.entries:
         sighting.take(entry)
     nameless = any(isinstance(entry, Unreadable) and entry.entity_id is None for entry in read.entries)
+    suspected = replace(known.suspicion, absent=known.suspicion.absent - sighting.present)
     if not read.complete or read.depth in {Depth.HEAD, Depth.BACKFILL}:
-        return sighting.observation(known.suspicion)
+        return sighting.observation(suspected)
     missing = _missing(known, sighting.present, read.lower)
-    proven = frozenset(missing & known.suspicion.absent)
+    proven = frozenset(missing & suspected.absent)
     if nameless:
         # Any of the missing may be the entry whose id could not be read.
-        missing, proven = set(known.suspicion.absent), frozenset()
+        missing, proven = set(suspected.absent), frozenset()
     candidates = sum(1 for entity in known.entities.values() if entity.status == "live" and is_entry(entity))
     too_many = len(missing) > MASS_REMOVAL_ENTRIES and len(missing) > MASS_REMOVAL_RATIO * candidates
     if too_many and not accept_removals:
