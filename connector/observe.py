@@ -108,15 +108,14 @@ class Known:
 
 
 def moved_while_paging(entries: Iterable[Entry | Unreadable]) -> bool:
-    """True when one entry was shown twice with other content: the pages are not of one state of the bank."""
-    seen: dict[str, Record | bytes] = {}
+    """True when one entry was shown twice with other content: the pages are not of one state of the bank.
+
+    Content is what the bank sent: a running balance that shifted is no change of the entry, but the feed moved.
+    """
+    seen: dict[str, bytes] = {}
     for entry in entries:
-        content: Record | bytes
-        if isinstance(entry, Entry):
-            name, content = entry.record.entity_id, entry.record
-        else:
-            name, content = entry.entity_id or f"?{entry.raw_digest.hex()}", entry.raw_digest
-        if seen.setdefault(name, content) != content:
+        name = entry.record.entity_id if isinstance(entry, Entry) else unreadable_name(entry)
+        if seen.setdefault(name, entry.raw_digest) != entry.raw_digest:
             return True
     return False
 
