@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from connector.domains.model import Entry, Record, Replacing, Unreadable
-from connector.state import EntityState
+from connector.state import EntityState, EntityStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,10 @@ class _Resolution:
         speaking: dict[str, str] = {}
         detached: dict[str, set[str]] = {}
         for entity_id, names in groups.items():
+            if self._is(entity_id, "forgotten"):
+                # Nothing of it is believed any more, under whatever name it is shown.
+                speaking |= dict.fromkeys(names, entity_id)
+                continue
             holder = self._holder(entity_id, names)
             for name in names:
                 if name == holder:
@@ -83,7 +87,7 @@ class _Resolution:
                     speaking[name] = name
                     detached.setdefault(entity_id, set()).add(name)
         spoken = set(speaking.values())
-        merged = {name for name in speaking if speaking[name] != name and self._is_live(name)}
+        merged = {name for name in speaking if speaking[name] != name and self._is(name, "live")}
         unreadable = {name: self._known_as(name) for name in self.names if name not in self.taken_over}
         present = {*groups, *spoken, *unreadable.values()} - merged
         return Naming(
@@ -94,8 +98,8 @@ class _Resolution:
             unreadable={name: entity_id for name, entity_id in unreadable.items() if entity_id not in spoken},
         )
 
-    def _is_live(self, name: str) -> bool:
-        return name in self.known and self.known[name].status == "live"
+    def _is(self, entity_id: str, status: EntityStatus) -> bool:
+        return entity_id in self.known and self.known[entity_id].status == status
 
     def _known_as(self, name: str) -> str:
         return self.aliases.get(name, name)
