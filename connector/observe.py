@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import Enum
 
-from connector.domains.model import BookingKey, Entry, Record, ResourceKind, Unreadable
+from connector.domains.model import BookingKey, Entry, ResourceKind, Unreadable
 from connector.domains.transactions import BalanceChain, Transaction
 from connector.identity import replaced_id, resolve, unreadable_name
 from connector.state import EntityState
@@ -204,7 +204,8 @@ class _Sighting:
             # Another id took over from this one: the later one speaks.
             return
         before = self.believed.get(entity_id)
-        if before is None and not self.known.creatable(record.booking_key):
+        known_by_name = entity_id in self.naming.detached
+        if before is None and not known_by_name and not self.known.creatable(record.booking_key):
             self._take_below_floor(entity_id, record.booking_key)
             return
         if before is not None and before.status == "forgotten":
