@@ -152,7 +152,8 @@ class _Resolution:
         """Which of the ids shown speaks for the entity; None where none of them does."""
         present_id = self._present_id(entity_id)
         if present_id in names:
-            return present_id
+            # Of two entities the one that the id was given to keeps it.
+            return entity_id if entity_id in names and self._same_origin(entity_id, present_id) else present_id
         later = next((name for name in names if present_id in self._earlier(name)), None)
         if later is not None:
             return later
@@ -165,8 +166,11 @@ class _Resolution:
         """True for another entity; false for an earlier id of the same."""
         if name not in self.aliases and name != entity_id:
             return True
+        return self._same_origin(name, holder)
+
+    def _same_origin(self, name: str, other: str) -> bool:
         replaces = self.replaces.get(name)
-        return replaces is not None and replaces == self.replaces.get(holder)
+        return replaces is not None and replaces == self.replaces.get(other)
 
     def _aliases(self, speaking: Mapping[str, str], detached: Mapping[str, set[str]]) -> dict[str, tuple[str, ...]]:
         taken = dict(self.aliases)
