@@ -47,6 +47,12 @@ def unreadable_name(entry: Unreadable) -> str:
     return entry.entity_id if entry.entity_id is not None else f"?{entry.raw_digest.hex()}"
 
 
+def is_nameless(entity: EntityState) -> bool:
+    """True for what stands in state for an entry whose id could not be read."""
+    digest = entity.unreadable_digest
+    return digest is not None and entity.entity_id == f"?{digest.hex()}"
+
+
 def resolve(known: Mapping[str, EntityState], entries: Iterable[Entry | Unreadable], *, complete: bool) -> Naming:
     """Resolve every id that a read shows. `complete`: what the read does not show is not in the feed."""
     return _Resolution(known, tuple(entries), complete).naming()

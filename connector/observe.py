@@ -13,7 +13,7 @@ from enum import Enum
 
 from connector.domains.model import BookingKey, Entry, ResourceKind, Unreadable
 from connector.domains.transactions import BalanceChain, Transaction
-from connector.identity import replaced_id, resolve, unreadable_name
+from connector.identity import is_nameless, replaced_id, resolve, unreadable_name
 from connector.state import EntityState
 from connector.window import is_entry
 
@@ -135,34 +135,33 @@ def observe(known: Known, read: Read, *, accept_removals: bool = False) -> Obser
     suspected = replace(known.suspicion, absent=known.suspicion.absent - sighting.present)
     if not read.complete or read.depth in {Depth.HEAD, Depth.BACKFILL}:
         return sighting.observation(suspected)
-    missing = _missing(known, sighting.present, read.lower)
-    proven = frozenset(missing & suspected.absent)
+    missing = _missing(known, sighting.present, read.lower) - sighting.naming.merged
+    proven = missing & suspected.absent
     if nameless:
-        # Any of the missing may be the entry whose id could not be read.
-        missing, proven = set(suspected.absent), frozenset()
+        # Any of the missing may be the entry whose id could not be read; only raw forms are known to be gone.
+        proven = frozenset(name for name in proven if is_nameless(known.entities[name]))
+        missing = missing & suspected.absent | {name for name in missing if is_nameless(known.entities[name])}
     candidates = sum(1 for entity in known.entities.values() if entity.status == "live" and is_entry(entity))
     too_many = len(missing) > MASS_REMOVAL_ENTRIES and len(missing) > MASS_REMOVAL_RATIO * candidates
     if too_many and not accept_removals:
-        return replace(
-            sighting.observation(Suspicion(frozenset(missing), known.suspicion.chain)), vanished=len(missing)
-        )
+        return replace(sighting.observation(Suspicion(missing, known.suspicion.chain)), vanished=len(missing))
     for entity_id in proven:
         del sighting.believed[entity_id]
-    suspicion = Suspicion(absent=frozenset(missing) - proven)
+    suspicion = Suspicion(absent=missing - proven)
     if known.kind.balance_chain:
         suspicion = replace(suspicion, chain=_believe_chain(known, sighting.believed, read.entries))
     return replace(sighting.observation(suspicion), complete=not nameless)
 
 
-def _missing(known: Known, present: frozenset[str], lower: BookingKey | None) -> set[str]:
-    return {
+def _missing(known: Known, present: frozenset[str], lower: BookingKey | None) -> frozenset[str]:
+    return frozenset(
         entity.entity_id
         for entity in known.entities.values()
         if entity.status == "live"
         and is_entry(entity)
         and entity.entity_id not in present
         and (lower is None or entity.key >= lower)
-    }
+    )
 
 
 class _Sighting:
