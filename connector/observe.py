@@ -252,8 +252,11 @@ class _Sighting:
         if before is not None and before.status == "live":
             self.believed[entity_id] = replace(before, unreadable_digest=entry.raw_digest)
         else:
-            version = before.version if before else 0
-            self.believed[entity_id] = EntityState(entity_id, version, key, None, unreadable_digest=entry.raw_digest)
+            version, aliases = (before.version, before.aliases) if before else (0, ())
+            digest = entry.raw_digest
+            self.believed[entity_id] = EntityState(
+                entity_id, version, key, None, aliases=aliases, unreadable_digest=digest
+            )
 
 
 def find_break(entries: Iterable[Entry | Unreadable]) -> tuple[Break | None, bool]:
