@@ -267,13 +267,16 @@ def find_break(entries: Iterable[Entry | Unreadable]) -> tuple[Break | None, boo
     """
     older: Transaction | None = None
     proven = True
+    seen: set[str] = set()
     for entry in reversed(tuple(entries)):
         record = entry.record if isinstance(entry, Entry) else None
         if not isinstance(record, Transaction) or record.status not in {"PENDING", "POSTED", "REVERSED"}:
             older, proven = None, False
             continue
-        if record.status != "POSTED":
+        if record.status != "POSTED" or record.transaction_id in seen:
+            # An entry may be shown again where two pages meet.
             continue
+        seen.add(record.transaction_id)
         if record.balance_after is None:
             older, proven = None, False
             continue
