@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import Enum
 
-from connector.domains.model import BookingKey, Entry, ResourceKind, Unreadable
+from connector.domains.model import BookingKey, Entry, Feed, ResourceKind, Unreadable
 from connector.domains.transactions import BalanceChain, Transaction
 from connector.identity import is_nameless, replaced_id, resolve, unreadable_name
 from connector.state import EntityState
@@ -106,6 +106,9 @@ class Known:
         """May an entry that is not in state be taken up? Not at or below the floor, but for a backfill's remainder."""
         if self.floor is None or key > self.floor:
             return True
+        if self.kind.feed is Feed.ASCENDING:
+            # Its backfill runs upwards, away from the floor: what is below was committed.
+            return False
         return not self.backfilled and (self.bound is None or key < self.bound)
 
 
