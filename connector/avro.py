@@ -106,10 +106,13 @@ class SchemaStore:
                 f"no schema under schemas/avro has fingerprint {value[2:HEADER_BYTES].hex()}: "
                 "the value was written by a newer version"
             )
+        body = io.BytesIO(value[HEADER_BYTES:])
         try:
-            datum = fastavro.schemaless_reader(io.BytesIO(value[HEADER_BYTES:]), codec.schema, None)
-        except (EOFError, ValueError, IndexError, UnicodeDecodeError) as error:
+            datum = fastavro.schemaless_reader(body, codec.schema, None)
+        except (EOFError, ValueError, IndexError, OverflowError, ArithmeticError) as error:
             raise DataError(f"an Avro value is damaged: {type(error).__name__}") from None
+        if body.read(1):
+            raise DataError("an Avro value is damaged: bytes are left over at its end")
         if not isinstance(datum, dict):
             raise DataError("an Avro value is no record")
         return datum
