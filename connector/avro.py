@@ -143,8 +143,8 @@ def encode_event(domain: str, event: Event) -> bytes:
         DataError: a value does not fit the domain's schema.
     """
     datum = {name: _plain(getattr(event, name)) for name in _ENVELOPE}
-    datum["before"] = _wrap(event.before)
-    datum["after"] = _wrap(event.after)
+    datum["before"] = _wrap(domain, event.before)
+    datum["after"] = _wrap(domain, event.after)
     return schema_store().events[domain].encode(datum)
 
 
@@ -163,7 +163,8 @@ def decode_event(value: bytes) -> Datum:
 def encode_entity(domain: str, entity: EntityState) -> bytes:
     """An entity's state, its record within under the domain's own schema, so that either may evolve alone."""
     store = schema_store()
-    record = None if entity.record is None else store.records[domain].encode(_wrap(entity.record) or {})
+    wrapped = _wrap(domain, entity.record)
+    record = None if wrapped is None else store.records[domain].encode(wrapped)
     return store.entity.encode(
         {
             "entity_id": entity.entity_id,
@@ -254,8 +255,13 @@ def _field_names(kind: type) -> tuple[str, ...]:
     return tuple(field.name for field in fields(kind))
 
 
-def _wrap(record: Record | None) -> Datum | None:
-    return None if record is None else {record.KIND: _to_datum(record)}
+def _wrap(domain: str, record: Record | None) -> Datum | None:
+    if record is None:
+        return None
+    if record.KIND not in _record_types(domain):
+        # Avro would leave the unknown field out and write a state without any record.
+        raise DataError(f"no record of {domain} is called {record.KIND}")
+    return {record.KIND: _to_datum(record)}
 
 
 @cache
