@@ -13,6 +13,7 @@ import io
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
+from decimal import Decimal
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -31,6 +32,8 @@ from connector.state import EntityState, ResourceMeta, StreamHead
 
 MAGIC = b"\xc3\x01"
 HEADER_BYTES = 10
+MAXIMUM_INTEGER_DIGITS = 16
+"""Digits before the point of a decimal(18,2). fastavro counts the digits written, so that 1E+20 passes for one."""
 
 Datum = dict[str, Any]
 
@@ -247,6 +250,8 @@ def _to_datum(value: Any) -> Datum:  # noqa: ANN401  # any of our frozen datacla
 def _plain(value: Any) -> Any:  # noqa: ANN401  # Avro's plain values
     if isinstance(value, tuple) and not isinstance(value, BookingKey):
         return [_plain(item) for item in value]
+    if value.__class__ is Decimal and value.adjusted() >= MAXIMUM_INTEGER_DIGITS:
+        raise DataError("an amount has more digits than decimal(18,2) holds")
     return _to_datum(value) if is_dataclass(value) else value
 
 
