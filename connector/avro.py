@@ -59,6 +59,7 @@ class Codec:
     def __init__(self, schema: Datum) -> None:
         self.schema = fastavro.parse_schema(json.loads(json.dumps(schema)))
         self.fingerprint = bytes.fromhex(fingerprint(to_parsing_canonical_form(schema), "CRC-64-AVRO"))
+        self.name = f"{schema['namespace']}.{schema['name']}"
         self._header = MAGIC + self.fingerprint
 
     def encode(self, datum: Datum) -> bytes:
@@ -72,8 +73,7 @@ class Codec:
         try:
             fastavro.schemaless_writer(out, self.schema, datum)
         except (ValueError, TypeError, OverflowError, KeyError, IndexError) as error:
-            name = self.schema["name"] if isinstance(self.schema, dict) else "?"
-            raise DataError(f"a value does not fit schema {name}: {type(error).__name__}") from None
+            raise DataError(f"a value does not fit schema {self.name}: {type(error).__name__}") from None
         return out.getvalue()
 
 
@@ -95,11 +95,11 @@ class SchemaStore:
         self._readers[codec.fingerprint] = codec
         return codec
 
-    def decode(self, value: bytes) -> Datum:
-        """A single-object encoded value, with whatever schema of ours wrote it.
+    def decode(self, value: bytes, like: Codec | None = None) -> Datum:
+        """A single-object encoded value, with whatever schema of ours wrote it; of the type of `like` where given.
 
         Raises:
-            DataError: not single-object encoded, an unknown fingerprint, or broken off.
+            DataError: not single-object encoded, an unknown fingerprint, another type, or broken off.
         """
         if value[:2] != MAGIC or len(value) < HEADER_BYTES:
             raise DataError("a value is not Avro single-object encoded (it should begin with c3 01)")
@@ -109,6 +109,8 @@ class SchemaStore:
                 f"no schema under schemas/avro has fingerprint {value[2:HEADER_BYTES].hex()}: "
                 "the value was written by a newer version"
             )
+        if like is not None and codec.name != like.name:
+            raise DataError(f"a {like.name} was expected, not a {codec.name}")
         body = io.BytesIO(value[HEADER_BYTES:])
         try:
             datum = fastavro.schemaless_reader(body, codec.schema, None)
@@ -188,8 +190,9 @@ def decode_entity(domain: str, value: bytes) -> EntityState:
         DataError: it cannot be decoded.
     """
     store = schema_store()
-    datum = store.decode(value)
-    record = None if datum["record"] is None else _unwrap(domain, store.decode(datum["record"]))
+    datum = store.decode(value, store.entity)
+    inner = datum["record"]
+    record = None if inner is None else _unwrap(domain, store.decode(inner, store.records[domain]))
     return EntityState(
         entity_id=datum["entity_id"],
         version=datum["version"],
@@ -224,7 +227,8 @@ def decode_head(value: bytes) -> StreamHead:
     Raises:
         DataError: it cannot be decoded.
     """
-    datum = schema_store().decode(value)
+    store = schema_store()
+    datum = store.decode(value, store.head)
     resources_ = {meta["name"]: _meta(meta) for meta in datum.pop("resources")}
     return StreamHead(**datum, resources=resources_)
 
