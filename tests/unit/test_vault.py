@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 import pytest
 
 from connector.errors import ConfigurationError, ConsentError, RetryableError
@@ -158,9 +159,10 @@ async def test_only_the_owner_may_read_any_of_its_files(vault: SqliteVault, path
 
 async def test_a_loose_file_mode_is_tightened(vault: SqliteVault, path: Path) -> None:
     await vault.close()
-    path.chmod(0o644)
+    anyio_path = anyio.Path(path)
+    await anyio_path.chmod(0o644)
     await (await SqliteVault.open(path, MASTER_KEY)).close()
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE((await anyio_path.stat()).st_mode) == 0o600
 
 
 async def test_nothing_rests_in_clear(vault: SqliteVault, path: Path) -> None:
@@ -225,13 +227,21 @@ anyio.run(main, sys.argv[1], int(sys.argv[2]))
 """
 
 
-async def test_two_processes_open_and_use_it_at_once(path: Path) -> None:
-    command = [sys.executable, "-c", OTHER_PROCESS, str(path)]
+def run_at_once(path: Path, *first_generations: int) -> list[tuple[str, str]]:
     processes = [
-        subprocess.Popen([*command, str(first)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        for first in (100, 200, 300)
+        subprocess.Popen(
+            [sys.executable, "-c", OTHER_PROCESS, str(path), str(first)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for first in first_generations
     ]
-    outputs = [await anyio.to_thread.run_sync(process.communicate, None, 60) for process in processes]
+    return [process.communicate(timeout=60) for process in processes]
+
+
+async def test_processes_open_and_use_it_at_once(path: Path) -> None:
+    outputs = await anyio.to_thread.run_sync(run_at_once, path, 100, 200, 300)
     assert [errors for _, errors in outputs] == ["", "", ""]
     assert len({output for output, _ in outputs}) == 1
     vault = await SqliteVault.open(path, MASTER_KEY)
