@@ -1,0 +1,316 @@
+"""Observe: (state, read) → what is believed. What a read proves, and what it does not.
+
+Pure. A head read proves what it shows. Only a complete read may claim absence, and only twice in a row; a read in
+which the feed moved proves nothing and is begun again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from enum import Enum
+
+from connector.domains.model import BookingKey, Entry, Record, Replacing, ResourceKind, Unreadable
+from connector.domains.transactions import BalanceChain, Transaction
+from connector.state import EntityState
+from connector.window import is_entry
+
+MASS_REMOVAL_RATIO = 0.30
+MASS_REMOVAL_ENTRIES = 20
+
+
+class Depth(Enum):
+    """How much of a resource a read covers."""
+
+    HEAD = "live"
+    WHOLE = "snapshot"
+    BACKFILL = "backfill"
+    RECONCILE = "reconcile"
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """One read of a resource, its pages joined in the feed's own order.
+
+    `complete`: the terminal page was reached and nothing moved while paging. `lower`: the lowest booking key that the
+    read speaks of (None: the feed's beginning).
+    """
+
+    depth: Depth
+    entries: tuple[Entry | Unreadable, ...]
+    complete: bool
+    lower: BookingKey | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Break:
+    """The first place, oldest first, where an IBAN's running balance does not follow."""
+
+    iban: str
+    older: str
+    newer: str
+    expected: Decimal
+    stated: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Suspicion:
+    """What one complete read showed and a second one must confirm; lives in memory only."""
+
+    absent: frozenset[str] = frozenset()
+    chain: Break | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.absent) or self.chain is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What a read makes us believe.
+
+    `believed` holds every entity as believed, with the version it is committed with; `below_floor` are entries that
+    came up at or below the floor and will never be taken up; `quarantined` those that could not be understood and are
+    not yet known as such; `vanished` counts the entries of a removal too big to believe (0: none).
+    """
+
+    believed: Mapping[str, EntityState]
+    suspicion: Suspicion
+    supersedes: Mapping[str, str] = field(default_factory=dict)
+    raw_digests: Mapping[str, bytes] = field(default_factory=dict)
+    below_floor: tuple[str, ...] = ()
+    quarantined: tuple[Unreadable, ...] = ()
+    vanished: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What `observe` needs to know of a resource.
+
+    `swept`: a complete read was committed since the first sync, so that every forgotten entry within the bounds of
+    reads has left a mark.
+    """
+
+    kind: ResourceKind
+    entities: Mapping[str, EntityState]
+    floor: BookingKey | None = None
+    bound: BookingKey | None = None
+    backfilled: bool = True
+    swept: bool = True
+    suspicion: Suspicion = field(default_factory=Suspicion)
+
+    def creatable(self, key: BookingKey) -> bool:
+        """May an entry that is not in state be taken up? Not at or below the floor, but for a backfill's remainder."""
+        if self.floor is None or key > self.floor:
+            return True
+        return not self.backfilled and (self.bound is None or key < self.bound)
+
+
+def moved_while_paging(entries: Iterable[Entry | Unreadable]) -> bool:
+    """True when one entry was shown twice with other content: the pages are not of one state of the bank."""
+    seen: dict[str, Record | bytes] = {}
+    for entry in entries:
+        content: Record | bytes
+        if isinstance(entry, Entry):
+            name, content = entry.record.entity_id, entry.record
+        else:
+            name, content = entry.entity_id or f"?{entry.raw_digest.hex()}", entry.raw_digest
+        if seen.setdefault(name, content) != content:
+            return True
+    return False
+
+
+def observe(known: Known, read: Read, *, accept_removals: bool = False) -> Observation:
+    """What `read` makes us believe about a resource.
+
+    `accept_removals` is an operator's word that a removal beyond the limits is real. The read must not have moved
+    while paging (`moved_while_paging`).
+    """
+    sighting = _Sighting(known, read)
+    for entry in read.entries:
+        sighting.take(entry)
+    nameless = any(isinstance(entry, Unreadable) and entry.entity_id is None for entry in read.entries)
+    if not read.complete or read.depth in {Depth.HEAD, Depth.BACKFILL}:
+        return sighting.observation(known.suspicion)
+    missing = _missing(known, sighting.present, read.lower)
+    proven = frozenset(missing & known.suspicion.absent)
+    if nameless:
+        # Any of the missing may be the entry whose id could not be read.
+        missing, proven = set(known.suspicion.absent), frozenset()
+    candidates = sum(1 for entity in known.entities.values() if entity.status == "live" and is_entry(entity))
+    too_many = len(missing) > MASS_REMOVAL_ENTRIES and len(missing) > MASS_REMOVAL_RATIO * candidates
+    if too_many and not accept_removals:
+        return replace(
+            sighting.observation(Suspicion(frozenset(missing), known.suspicion.chain)), vanished=len(missing)
+        )
+    for entity_id in proven:
+        del sighting.believed[entity_id]
+    suspicion = Suspicion(absent=frozenset(missing) - proven)
+    if known.kind.balance_chain:
+        suspicion = replace(suspicion, chain=_believe_chain(known, sighting.believed, read.entries))
+    return sighting.observation(suspicion)
+
+
+def _missing(known: Known, present: set[str], lower: BookingKey | None) -> set[str]:
+    return {
+        entity.entity_id
+        for entity in known.entities.values()
+        if entity.status == "live"
+        and is_entry(entity)
+        and entity.entity_id not in present
+        and (lower is None or entity.key >= lower)
+    }
+
+
+class _Sighting:
+    """Overlays entries on what is known, one at a time."""
+
+    def __init__(self, known: Known, read: Read) -> None:
+        self.known = known
+        self.read = read
+        self.believed: dict[str, EntityState] = dict(known.entities)
+        self.present: set[str] = set()
+        self.supersedes: dict[str, str] = {}
+        self.raw_digests: dict[str, bytes] = {}
+        self.below_floor: list[str] = []
+        self.quarantined: list[Unreadable] = []
+        self._ids = {alias: entity.entity_id for entity in known.entities.values() for alias in entity.aliases}
+        self._last_key = max((entity.key for entity in known.entities.values() if is_entry(entity)), default=None)
+
+    def observation(self, suspicion: Suspicion) -> Observation:
+        return Observation(
+            believed=self.believed,
+            suspicion=suspicion,
+            supersedes=self.supersedes,
+            raw_digests=self.raw_digests,
+            below_floor=tuple(self.below_floor),
+            quarantined=tuple(self.quarantined),
+        )
+
+    def take(self, entry: Entry | Unreadable) -> None:
+        if isinstance(entry, Entry):
+            self._take_record(entry)
+        else:
+            self._take_unreadable(entry)
+
+    def _take_record(self, entry: Entry) -> None:
+        record = entry.record
+        self._last_key = record.booking_key
+        entity_id, replaced = self._identify(record)
+        if entity_id in self.present and record.entity_id == entity_id and self._taken_over(entity_id):
+            # The bank shows both the pending entry and the one that took over from it: the later one speaks.
+            return
+        self.present.add(entity_id)
+        before = self.believed.get(entity_id)
+        if before is None and not self.known.creatable(record.booking_key):
+            self._take_below_floor(entity_id, record.booking_key)
+            return
+        if before is not None and before.status == "forgotten":
+            return
+        if replaced is not None:
+            self.supersedes[entity_id] = replaced
+        self.raw_digests[entity_id] = entry.raw_digest
+        aliases = before.aliases if before else ()
+        if record.entity_id != entity_id and record.entity_id not in aliases:
+            aliases = (*aliases, record.entity_id)
+            self._ids[record.entity_id] = entity_id
+        self.believed[entity_id] = EntityState(
+            entity_id=entity_id,
+            version=before.version if before else 0,
+            key=record.booking_key,
+            record=record,
+            aliases=aliases,
+        )
+
+    def _take_below_floor(self, entity_id: str, key: BookingKey) -> None:
+        """Forgotten long ago, or late: the two are told apart only where every forgotten entry left a mark."""
+        if self.read.depth is Depth.BACKFILL or (self.read.lower is not None and key < self.read.lower):
+            return
+        if self.known.swept:
+            self.below_floor.append(entity_id)
+        self.believed[entity_id] = EntityState(entity_id, 0, key, None, "forgotten")
+
+    def _taken_over(self, entity_id: str) -> bool:
+        record = self.believed[entity_id].record
+        return record is not None and record.entity_id != entity_id
+
+    def _identify(self, record: Record) -> tuple[str, str | None]:
+        """The entity that a record is of, and the bank's previous id where it states one."""
+        replaced = record.replaces if isinstance(record, Replacing) else None
+        own = record.entity_id
+        if own in self.believed:
+            return own, replaced
+        if own in self._ids:
+            return self._ids[own], replaced
+        if replaced is None:
+            return own, None
+        earlier = self._ids.get(replaced, replaced)
+        return (earlier if earlier in self.believed else own), replaced
+
+    def _take_unreadable(self, entry: Unreadable) -> None:
+        named = entry.entity_id if entry.entity_id is not None else f"?{entry.raw_digest.hex()}"
+        entity_id = self._ids.get(named, named)
+        self.present.add(entity_id)
+        before = self.believed.get(entity_id)
+        if before is not None and (before.status == "forgotten" or before.unreadable_digest == entry.raw_digest):
+            return
+        key = entry.key or (before.key if before else None) or self._last_key or BookingKey(0, "")
+        if before is None and not self.known.creatable(key):
+            return
+        self.quarantined.append(entry)
+        if before is not None and before.status == "live":
+            self.believed[entity_id] = replace(before, unreadable_digest=entry.raw_digest)
+        else:
+            version = before.version if before else 0
+            self.believed[entity_id] = EntityState(entity_id, version, key, None, unreadable_digest=entry.raw_digest)
+
+
+def find_break(entries: Iterable[Entry | Unreadable]) -> tuple[Break | None, bool]:
+    """The oldest break of the balance chain over a newest-first feed, and whether the chain is proven elsewhere.
+
+    `balance_after[n] = balance_after[n-1] + amount[n]` over posted entries with a balance, in the feed's own order. An
+    entry that could not be read, or whose status is unknown, leaves the chain unproven across it.
+    """
+    older: Transaction | None = None
+    proven = True
+    for entry in reversed(tuple(entries)):
+        record = entry.record if isinstance(entry, Entry) else None
+        if not isinstance(record, Transaction) or record.status not in {"PENDING", "POSTED", "REVERSED"}:
+            older, proven = None, False
+            continue
+        if record.status != "POSTED":
+            continue
+        if record.balance_after is None:
+            older, proven = None, False
+            continue
+        if older is not None and older.balance_after is not None:
+            expected = older.balance_after + record.amount
+            if expected != record.balance_after:
+                found = Break(record.iban, older.transaction_id, record.transaction_id, expected, record.balance_after)
+                return found, proven
+        older = record
+    return None, proven
+
+
+def _believe_chain(
+    known: Known, believed: dict[str, EntityState], entries: tuple[Entry | Unreadable, ...]
+) -> Break | None:
+    """Write a confirmed break, or a healing, into `believed`; answer with a break that a second read must confirm."""
+    found, proven = find_break(entries)
+    committed = known.entities.get(BalanceChain.ENTITY_ID)
+    chain = committed.record if committed is not None else None
+    broken = isinstance(chain, BalanceChain) and chain.status == "BROKEN"
+    if found is not None:
+        if broken and isinstance(chain, BalanceChain) and chain.newer_transaction_id == found.newer:
+            return None
+        if known.suspicion.chain != found:
+            return found
+        record = BalanceChain(found.iban, "BROKEN", found.older, found.newer, found.expected, found.stated)
+    elif broken and proven and isinstance(chain, BalanceChain):
+        record = BalanceChain(chain.iban, "WHOLE", None, None, None, None)
+    else:
+        return None
+    believed[record.entity_id] = EntityState(
+        record.entity_id, committed.version if committed else 0, record.booking_key, record
+    )
+    return None

@@ -1,0 +1,128 @@
+"""Window and floor: what of a ledger is remembered, what reads must cover, and what is let go.
+
+Pure. The window is measured from the newest entry's own time, never from a clock. Entities are let go only within a
+commit that something else caused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import date, timedelta, timezone
+
+from connector.domains.model import (
+    EPOCH,
+    MICROS_PER_SECOND,
+    SECONDS_PER_DAY,
+    BookingKey,
+    Feed,
+    ResourceKind,
+    Window,
+    micros,
+)
+from connector.domains.transactions import BalanceChain
+from connector.state import EntityState
+
+KARACHI = timezone(timedelta(hours=5), "Asia/Karachi")
+"""The bank's calendar; no daylight saving time since 2009."""
+
+MICROS_PER_DAY = SECONDS_PER_DAY * MICROS_PER_SECOND
+MAXIMUM_REMOVED = 500
+"""Removed entities whose version a resource without a window remembers."""
+
+
+def is_entry(entity: EntityState) -> bool:
+    """True for what stands in a feed; false for what we derive from one."""
+    return not isinstance(entity.record, BalanceChain)
+
+
+def karachi_day(key: BookingKey) -> date:
+    """The bank's calendar day of a time-ordered booking key."""
+    return (EPOCH + timedelta(microseconds=key.order)).astimezone(KARACHI).date()
+
+
+def day_start(day: date) -> BookingKey:
+    """The lowest booking key of a calendar day of the bank."""
+    start = EPOCH.replace(year=day.year, month=day.month, day=day.day) - timedelta(hours=5)
+    return BookingKey(micros(start), "")
+
+
+def lower_bound(kind: ResourceKind, floor: BookingKey | None, entities: Iterable[EntityState]) -> BookingKey | None:
+    """From where on a complete read must cover the feed; None: from its beginning.
+
+    Everything live is covered. A newest-first feed can be bounded by calendar day only, so the bound is a day's start.
+    """
+    if floor is None:
+        return None
+    oldest = min((entity.key for entity in entities if entity.status == "live" and is_entry(entity)), default=floor)
+    bound = min(oldest, floor)
+    if kind.feed is Feed.ASCENDING:
+        return BookingKey(min(oldest.order, floor.order + 1), "")
+    return day_start(karachi_day(bound))
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What is left of a resource's entities after letting go.
+
+    `rewritten` changed status to forgotten; `dropped` are ids that need not be remembered at all.
+    """
+
+    floor: BookingKey | None
+    entities: dict[str, EntityState]
+    rewritten: tuple[EntityState, ...]
+    dropped: tuple[str, ...]
+
+
+def let_go(kind: ResourceKind, floor: BookingKey | None, entities: Mapping[str, EntityState]) -> Kept:
+    """Forget what is settled and out of the window, and whatever the bank itself no longer serves."""
+    if kind.window is None:
+        removed = [entity for entity in entities.values() if entity.status == "removed"]
+        surplus = sorted(removed, key=lambda entity: entity.key)[: max(0, len(removed) - MAXIMUM_REMOVED)]
+        return _drop(floor, entities, {entity.entity_id for entity in surplus})
+    entries = sorted((e for e in entities.values() if is_entry(e)), key=lambda e: e.key, reverse=True)
+    outside = _outside(kind.window, [entity for entity in entries if entity.status != "forgotten"])
+    risen = max([floor, *(entity.key for entity in outside)] if floor else [e.key for e in outside], default=None)
+    gone = {entity.entity_id for entity in outside}
+    staying = [entity for entity in entries if entity.entity_id not in gone]
+    bound = lower_bound(kind, risen, staying)
+    remembered = dict(entities)
+    rewritten = []
+    for entity in outside:
+        if bound is not None and entity.key >= bound:
+            forgotten = replace(entity, status="forgotten", record=None, unreadable_digest=None)
+            remembered[entity.entity_id] = forgotten
+            rewritten.append(forgotten)
+    unseen = {
+        entity.entity_id
+        for entity in entries
+        if bound is not None and entity.key < bound and (entity.status == "forgotten" or entity.entity_id in gone)
+    }
+    kept = _drop(risen, remembered, unseen)
+    return replace(kept, rewritten=tuple(rewritten))
+
+
+def _outside(window: Window, newest_first: list[EntityState]) -> list[EntityState]:
+    if not newest_first:
+        return []
+    newest = newest_first[0].key.order
+    oldest_in_days = newest - window.days * MICROS_PER_DAY if window.days is not None else None
+    oldest_served = newest - window.retention_days * MICROS_PER_DAY if window.retention_days is not None else None
+    outside = []
+    place = 0
+    for entity in newest_first:
+        if oldest_served is not None and entity.key.order < oldest_served:
+            outside.append(entity)
+            continue
+        if entity.status == "live" and not entity.settled:
+            continue
+        place += 1
+        recent = oldest_in_days is None or entity.key.order >= oldest_in_days
+        if place > window.maximum_entries or (place > window.minimum_entries and not recent):
+            outside.append(entity)
+    return outside
+
+
+def _drop(floor: BookingKey | None, entities: Mapping[str, EntityState], ids: set[str]) -> Kept:
+    left = {entity_id: entity for entity_id, entity in entities.items() if entity_id not in ids}
+    return Kept(floor=floor, entities=left, rewritten=(), dropped=tuple(sorted(ids)))
