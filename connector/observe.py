@@ -11,8 +11,9 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import Enum
 
-from connector.domains.model import BookingKey, Entry, Record, Replacing, ResourceKind, Unreadable
+from connector.domains.model import BookingKey, Entry, Record, ResourceKind, Unreadable
 from connector.domains.transactions import BalanceChain, Transaction
+from connector.identity import replaced_id, resolve, unreadable_name
 from connector.state import EntityState
 from connector.window import is_entry
 
@@ -107,15 +108,14 @@ class Known:
 
 
 def moved_while_paging(entries: Iterable[Entry | Unreadable]) -> bool:
-    """True when one entry was shown twice with other content: the pages are not of one state of the bank."""
-    seen: dict[str, Record | bytes] = {}
+    """True when one entry was shown twice with other content: the pages are not of one state of the bank.
+
+    Content is what the bank sent: a running balance that shifted is no change of the entry, but the feed moved.
+    """
+    seen: dict[str, bytes] = {}
     for entry in entries:
-        content: Record | bytes
-        if isinstance(entry, Entry):
-            name, content = entry.record.entity_id, entry.record
-        else:
-            name, content = entry.entity_id or f"?{entry.raw_digest.hex()}", entry.raw_digest
-        if seen.setdefault(name, content) != content:
+        name = entry.record.entity_id if isinstance(entry, Entry) else unreadable_name(entry)
+        if seen.setdefault(name, entry.raw_digest) != entry.raw_digest:
             return True
     return False
 
@@ -130,13 +130,14 @@ def observe(known: Known, read: Read, *, accept_removals: bool = False) -> Obser
     for entry in read.entries:
         sighting.take(entry)
     nameless = any(isinstance(entry, Unreadable) and entry.entity_id is None for entry in read.entries)
+    suspected = replace(known.suspicion, absent=known.suspicion.absent - sighting.present)
     if not read.complete or read.depth in {Depth.HEAD, Depth.BACKFILL}:
-        return sighting.observation(known.suspicion)
+        return sighting.observation(suspected)
     missing = _missing(known, sighting.present, read.lower)
-    proven = frozenset(missing & known.suspicion.absent)
+    proven = frozenset(missing & suspected.absent)
     if nameless:
         # Any of the missing may be the entry whose id could not be read.
-        missing, proven = set(known.suspicion.absent), frozenset()
+        missing, proven = set(suspected.absent), frozenset()
     candidates = sum(1 for entity in known.entities.values() if entity.status == "live" and is_entry(entity))
     too_many = len(missing) > MASS_REMOVAL_ENTRIES and len(missing) > MASS_REMOVAL_RATIO * candidates
     if too_many and not accept_removals:
@@ -151,7 +152,7 @@ def observe(known: Known, read: Read, *, accept_removals: bool = False) -> Obser
     return sighting.observation(suspicion)
 
 
-def _missing(known: Known, present: set[str], lower: BookingKey | None) -> set[str]:
+def _missing(known: Known, present: frozenset[str], lower: BookingKey | None) -> set[str]:
     return {
         entity.entity_id
         for entity in known.entities.values()
@@ -169,12 +170,14 @@ class _Sighting:
         self.known = known
         self.read = read
         self.believed: dict[str, EntityState] = dict(known.entities)
-        self.present: set[str] = set()
         self.supersedes: dict[str, str] = {}
         self.raw_digests: dict[str, bytes] = {}
         self.below_floor: list[str] = []
         self.quarantined: list[Unreadable] = []
-        self._ids = {alias: entity.entity_id for entity in known.entities.values() for alias in entity.aliases}
+        self.naming = resolve(known.entities, read.entries, complete=read.complete)
+        self.present = self.naming.present
+        for entity_id in self.naming.merged:
+            del self.believed[entity_id]
         self._last_key = max((entity.key for entity in known.entities.values() if is_entry(entity)), default=None)
 
     def observation(self, suspicion: Suspicion) -> Observation:
@@ -196,30 +199,26 @@ class _Sighting:
     def _take_record(self, entry: Entry) -> None:
         record = entry.record
         self._last_key = record.booking_key
-        entity_id, replaced = self._identify(record)
-        if entity_id in self.present and record.entity_id == entity_id and self._taken_over(entity_id):
-            # The bank shows both the pending entry and the one that took over from it: the later one speaks.
+        entity_id = self.naming.speaking.get(record.entity_id)
+        if entity_id is None:
+            # Another id took over from this one: the later one speaks.
             return
-        self.present.add(entity_id)
         before = self.believed.get(entity_id)
         if before is None and not self.known.creatable(record.booking_key):
             self._take_below_floor(entity_id, record.booking_key)
             return
         if before is not None and before.status == "forgotten":
             return
+        replaced = replaced_id(record)
         if replaced is not None:
             self.supersedes[entity_id] = replaced
         self.raw_digests[entity_id] = entry.raw_digest
-        aliases = before.aliases if before else ()
-        if record.entity_id != entity_id and record.entity_id not in aliases:
-            aliases = (*aliases, record.entity_id)
-            self._ids[record.entity_id] = entity_id
         self.believed[entity_id] = EntityState(
             entity_id=entity_id,
             version=before.version if before else 0,
             key=record.booking_key,
             record=record,
-            aliases=aliases,
+            aliases=self.naming.aliases[entity_id],
         )
 
     def _take_below_floor(self, entity_id: str, key: BookingKey) -> None:
@@ -230,27 +229,10 @@ class _Sighting:
             self.below_floor.append(entity_id)
         self.believed[entity_id] = EntityState(entity_id, 0, key, None, "forgotten")
 
-    def _taken_over(self, entity_id: str) -> bool:
-        record = self.believed[entity_id].record
-        return record is not None and record.entity_id != entity_id
-
-    def _identify(self, record: Record) -> tuple[str, str | None]:
-        """The entity that a record is of, and the bank's previous id where it states one."""
-        replaced = record.replaces if isinstance(record, Replacing) else None
-        own = record.entity_id
-        if own in self.believed:
-            return own, replaced
-        if own in self._ids:
-            return self._ids[own], replaced
-        if replaced is None:
-            return own, None
-        earlier = self._ids.get(replaced, replaced)
-        return (earlier if earlier in self.believed else own), replaced
-
     def _take_unreadable(self, entry: Unreadable) -> None:
-        named = entry.entity_id if entry.entity_id is not None else f"?{entry.raw_digest.hex()}"
-        entity_id = self._ids.get(named, named)
-        self.present.add(entity_id)
+        entity_id = self.naming.unreadable.get(unreadable_name(entry))
+        if entity_id is None:
+            return
         before = self.believed.get(entity_id)
         if before is not None and (before.status == "forgotten" or before.unreadable_digest == entry.raw_digest):
             return

@@ -1,0 +1,163 @@
+"""Identity: which entity a bank's id names, within one read.
+
+Pure. A bank may show one thing under several ids, one after the other (`replaces`) or for a while side by side. What a
+read shows is resolved as a whole, before any of it is believed, so that the order of its entries does not matter.
+
+- An id that another shown entry took over from does not speak: the later one does.
+- An entity keeps the first id it was known by; every later one, and every earlier one that the bank names, is an alias.
+- Two ids that are shown together, neither of which took over from the other, are two entities, whatever was believed
+  before: a pending entry may be posted in two parts, and neither may be lost.
+- A partial read that shows an earlier id and not the present one proves nothing about which of them holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from connector.domains.model import Entry, Record, Replacing, Unreadable
+from connector.state import EntityState, EntityStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Naming:
+    """Who is who in one read.
+
+    `speaking`: id → entity, for every record that is to be believed. `present`: entities that the read shows in
+    whatever form. `aliases`: the other ids of every entity that a speaking record is of. `merged`: entities that
+    were never readable and turned out to be another one. `unreadable`: id → entity of entries that cannot be read.
+    """
+
+    speaking: Mapping[str, str]
+    present: frozenset[str]
+    aliases: Mapping[str, tuple[str, ...]]
+    merged: frozenset[str]
+    unreadable: Mapping[str, str]
+
+
+def replaced_id(record: Record) -> str | None:
+    """The bank's previous id of what this record is of, where it states one."""
+    return record.replaces if isinstance(record, Replacing) and record.replaces != record.entity_id else None
+
+
+def unreadable_name(entry: Unreadable) -> str:
+    """The id of an entry that cannot be read; one made of its digest where not even the id is readable."""
+    return entry.entity_id if entry.entity_id is not None else f"?{entry.raw_digest.hex()}"
+
+
+def resolve(known: Mapping[str, EntityState], entries: Iterable[Entry | Unreadable], *, complete: bool) -> Naming:
+    """Resolve every id that a read shows. `complete`: what the read does not show is not in the feed."""
+    return _Resolution(known, tuple(entries), complete).naming()
+
+
+class _Resolution:
+    def __init__(
+        self, known: Mapping[str, EntityState], entries: tuple[Entry | Unreadable, ...], complete: bool
+    ) -> None:
+        self.known = known
+        self.complete = complete
+        self.records = {entry.record.entity_id: entry.record for entry in entries if isinstance(entry, Entry)}
+        self.names = [unreadable_name(entry) for entry in entries if isinstance(entry, Unreadable)]
+        self.shown = {*self.records, *self.names}
+        self.aliases = {alias: entity.entity_id for entity in known.values() for alias in entity.aliases}
+        replaces = {name: earlier for name, record in self.records.items() if (earlier := replaced_id(record))}
+        self.replaces = {name: earlier for name, earlier in replaces.items() if not _circular(name, replaces)}
+        self.taken_over = set(self.replaces.values())
+        if not complete:
+            stated = (replaced_id(entity.record) for entity in known.values() if entity.record is not None)
+            self.taken_over |= {earlier for earlier in stated if earlier is not None}
+
+    def naming(self) -> Naming:
+        groups: dict[str, list[str]] = {}
+        for name in sorted(self.records):
+            if name not in self.taken_over:
+                groups.setdefault(self._entity(name), []).append(name)
+        speaking: dict[str, str] = {}
+        detached: dict[str, set[str]] = {}
+        for entity_id, names in groups.items():
+            if self._is(entity_id, "forgotten"):
+                # Nothing of it is believed any more, under whatever name it is shown.
+                speaking |= dict.fromkeys(names, entity_id)
+                continue
+            holder = self._holder(entity_id, names)
+            for name in names:
+                if name == holder:
+                    speaking[name] = entity_id
+                elif name not in self.aliases or (holder is not None and name != entity_id):
+                    speaking[name] = name
+                    detached.setdefault(entity_id, set()).add(name)
+        spoken = set(speaking.values())
+        merged = {name for name in speaking if speaking[name] != name and self._is(name, "live")}
+        unreadable = {name: self._known_as(name) for name in self.names if name not in self.taken_over}
+        present = {*groups, *spoken, *unreadable.values()} - merged
+        return Naming(
+            speaking=speaking,
+            present=frozenset(present),
+            aliases=self._aliases(speaking, detached),
+            merged=frozenset(merged),
+            unreadable={name: entity_id for name, entity_id in unreadable.items() if entity_id not in spoken},
+        )
+
+    def _is(self, entity_id: str, status: EntityStatus) -> bool:
+        return entity_id in self.known and self.known[entity_id].status == status
+
+    def _known_as(self, name: str) -> str:
+        return self.aliases.get(name, name)
+
+    def _earlier(self, name: str) -> Iterable[str]:
+        """The ids that `name` took over from, nearest first."""
+        earlier = self.replaces.get(name)
+        while earlier is not None:
+            yield earlier
+            earlier = self.replaces.get(earlier)
+
+    def _entity(self, name: str) -> str:
+        """The entity that a shown record is of."""
+        if name in self.aliases:
+            return self.aliases[name]
+        own = self.known.get(name)
+        if own is not None and (own.status == "forgotten" or (own.status == "live" and own.version > 0)):
+            return name
+        for earlier in self._earlier(name):
+            entity_id = self._known_as(earlier)
+            entity = self.known.get(entity_id)
+            if entity is not None:
+                present_id = entity.record.entity_id if entity.record is not None else earlier
+                # An entity is taken over once: what another id holds already is not to be had again.
+                return entity_id if present_id in {*self._earlier(name)} else name
+        return name
+
+    def _holder(self, entity_id: str, names: list[str]) -> str | None:
+        """Which of the ids shown speaks for the entity; None where none of them does."""
+        entity = self.known.get(entity_id)
+        present_id = entity.record.entity_id if entity is not None and entity.record is not None else None
+        holder = next((name for name in (entity_id, present_id) if name in names), names[0])
+        if present_id is None or holder == present_id or present_id in self._earlier(holder):
+            return holder
+        # An earlier id, and nothing that says what became of the present one.
+        return holder if self.complete and present_id not in self.shown else None
+
+    def _aliases(self, speaking: Mapping[str, str], detached: Mapping[str, set[str]]) -> dict[str, tuple[str, ...]]:
+        taken = dict(self.aliases)
+        aliases = {}
+        for name, entity_id in sorted(speaking.items()):
+            entity = self.known.get(entity_id)
+            mine = list(entity.aliases) if entity is not None else []
+            for alias in (name, *self._earlier(name)):
+                free = taken.get(alias, entity_id) == entity_id and (alias == name or alias not in self.known)
+                if alias != entity_id and alias not in mine and free:
+                    mine.append(alias)
+                    taken[alias] = entity_id
+            lost = detached.get(entity_id, set())
+            aliases[entity_id] = tuple(alias for alias in mine if alias not in lost)
+        return aliases
+
+
+def _circular(name: str, replaces: Mapping[str, str]) -> bool:
+    """True where an id took over, in the end, from itself: the bank's nonsense, which must lose no entry."""
+    seen = {name}
+    earlier = replaces.get(name)
+    while earlier is not None and earlier not in seen:
+        seen.add(earlier)
+        earlier = replaces.get(earlier)
+    return earlier is not None
