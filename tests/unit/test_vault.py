@@ -133,7 +133,7 @@ async def test_an_unknown_account_is_a_wrong_vault(vault: SqliteVault) -> None:
 
 
 async def test_another_master_key_is_told_at_once(vault: SqliteVault, path: Path) -> None:
-    assert vault
+    await vault.close()
     with pytest.raises(ConfigurationError, match="master key is not the one"):
         await SqliteVault.open(path, os.urandom(32))
     with pytest.raises(ConfigurationError, match="32 bytes"):

@@ -29,13 +29,13 @@ _DEVICE_ID_BYTES: Final = 16
 class OtpRequest:
     """Why a one-time password is wanted.
 
-    `channel` is SMS or EMAIL; `attempts_left` is given after a wrong one; `resent` after the one before expired.
+    `channel` is SMS or EMAIL; `attempts_left` is given after a wrong one; `renewed` says that the one before expired.
     """
 
     channel: str
     expires_in_seconds: int | None
     attempts_left: int | None = None
-    resent: bool = False
+    renewed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Login:
     async def log_in(self, msisdn: str, ask_pin: AskPin, ask_otp: AskOtp) -> Session:
         """The stored session of the holder of `msisdn` (E.164), asking for what the bank wants.
 
-        A wrong OTP is asked for again while the bank leaves attempts; an expired one is sent again once. A wrong PIN is
+        A wrong OTP is asked for again while the bank leaves attempts; an expired one is renewed once. A wrong PIN is
         never tried twice. A device that the bank forgot is bound anew once.
 
         Raises:
@@ -98,26 +98,27 @@ class Login:
     async def _authenticate(self, msisdn: str, device_id: str, pin: str, ask_otp: AskOtp) -> tuple[Grant, datetime]:
         challenge: _Challenge | None = None
         answered: dict[str, str] = {}
-        resent = False
+        renewed = False
         for _ in range(_ROUNDS_LIMIT):
             asked_at = self._clock.now()
-            answer = await self._bank.exchange(
-                Call(
-                    "POST", "/auth/session", payload={"msisdn": msisdn, "device_id": device_id, "pin": pin, **answered}
-                )
-            )
+            payload = {"msisdn": msisdn, "device_id": device_id, "pin": pin, **answered}
+            answer = await self._bank.exchange(Call("POST", "/auth/session", payload=payload))
             if answer.succeeded:
                 return read_grant(answer), asked_at
             code = (answer.status, answer.code)
             if code == (401, "OTP_REQUIRED"):
-                challenge = _challenge(answer)
+                challenge = _challenge(answer, renewed=renewed)
             elif code == (401, "OTP_INVALID") and challenge is not None and _attempts_left(answer):
                 request = OtpRequest(
                     challenge.request.channel, challenge.request.expires_in_seconds, _attempts_left(answer)
                 )
                 challenge = _Challenge(challenge.challenge_id, request)
-            elif code == (401, "OTP_EXPIRED") and challenge is not None and not resent:
-                challenge, resent = await self._resend(challenge), True
+            elif code == (401, "OTP_EXPIRED") and challenge is not None and not renewed:
+                challenge, renewed = await self._resend(challenge), True
+                if challenge is None:
+                    # The challenge died with its password: begin again, for a new one.
+                    answered = {}
+                    continue
             elif code == (401, "PIN_INVALID"):
                 raise ActionRequiredError("pin", _wrong_pin(answer))
             else:
@@ -125,22 +126,25 @@ class Login:
             answered = {"challenge_id": challenge.challenge_id, "otp": await ask_otp(challenge.request)}
         raise ActionRequiredError("otp", "the bank kept asking for one-time passwords")
 
-    async def _resend(self, challenge: _Challenge) -> _Challenge:
+    async def _resend(self, challenge: _Challenge) -> _Challenge | None:
+        """The challenge with a new password on its way; None where the challenge itself is over."""
         payload = {"challenge_id": challenge.challenge_id, "channel": challenge.request.channel}
         answer = await self._bank.exchange(Call("POST", "/auth/otp/resend", payload=payload))
-        if not answer.succeeded:
-            raise refusal(answer)
-        return _challenge(answer, resent=True)
+        if answer.succeeded:
+            return _challenge(answer, renewed=True)
+        if (answer.status, answer.code) == (401, "OTP_EXPIRED"):
+            return None
+        raise refusal(answer)
 
 
-def _challenge(answer: Answer, *, resent: bool = False) -> _Challenge:
+def _challenge(answer: Answer, *, renewed: bool) -> _Challenge:
     fields = answer.fields()
     challenge_id, channel = fields.get("challenge_id"), fields.get("channel")
     if not isinstance(challenge_id, str) or not challenge_id:
         raise DataError("challenge_id: missing, or not a string")
     if not isinstance(channel, str) or not _CHANNEL_FORM.fullmatch(channel):
         raise DataError("channel: missing, or not the name of a channel")
-    return _Challenge(challenge_id, OtpRequest(channel, _whole(fields.get("expires_in")), resent=resent))
+    return _Challenge(challenge_id, OtpRequest(channel, _whole(fields.get("expires_in")), renewed=renewed))
 
 
 def _attempts_left(answer: Answer) -> int | None:
