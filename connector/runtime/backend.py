@@ -12,6 +12,9 @@ from typing import Literal
 
 BreakerState = Literal["closed", "open", "half_open"]
 
+PROBE_LOOK_SECONDS = 0.25
+"""How soon to look again while a probe is under way."""
+
 
 @dataclass(frozen=True, slots=True)
 class BackendLimits:
@@ -43,21 +46,28 @@ class Backend:
         self._probing = False
 
     def wait_seconds(self, now: float) -> float:
-        """How long nothing may be asked: 0 when a call may go out at once.
-
-        An open breaker, a Retry-After and the pace each have their say. Slots that were not used are not saved up, so
-        that no burst follows an outage.
-        """
-        blocked_until = max(self._held_until, self._open_until or 0.0, self._next_slot)
+        """How long no read may begin: 0 when one may. An open breaker and a Retry-After each have their say."""
+        blocked_until = max(self._held_until, self._open_until or 0.0)
         if self._probing:
-            blocked_until = max(blocked_until, now + self.limits.cool_down_seconds)
+            blocked_until = max(blocked_until, now + PROBE_LOOK_SECONDS)
         return max(0.0, blocked_until - now)
 
-    def begin(self, now: float) -> None:
-        """A call goes out."""
-        self._next_slot = max(now, self._next_slot) + 1.0 / self.limits.rate_per_second
-        if self._open_until is not None:
-            self._probing = True
+    def begin(self) -> None:
+        """A read begins; behind an open breaker whose time is up it is the probe."""
+        self._probing = self._open_until is not None
+
+    def reserve(self, now: float) -> float:
+        """Take the next slot of the pace; the seconds until it comes.
+
+        Slots that were not used are not saved up, so that no burst follows a quiet time.
+        """
+        slot = max(now, self._next_slot)
+        self._next_slot = slot + 1.0 / self.limits.rate_per_second
+        return slot - now
+
+    def ended(self) -> None:
+        """A read ended; one that told nothing about the backend leaves the next one to be the probe."""
+        self._probing = False
 
     def succeeded(self) -> None:
         """The backend answered sensibly, be it with a refusal."""

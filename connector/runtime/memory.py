@@ -75,14 +75,15 @@ class StreamMemory:
 class AccountMemory:
     """One linked account.
 
-    `profile` is None until the bank was asked in this life; `waiting_for` says what the holder must do before any call
-    goes out again.
+    `profile` is None until the bank was asked in this life; `halted` while the account is being closed or paused;
+    `waiting_for` says what the holder must do before any call goes out again.
     """
 
     account_id: str
     subject: Subject
     link: Link | None = None
     profile: Profile | None = None
+    halted: bool = False
     waiting_for: ActionReason | None = None
     streams: dict[str, StreamMemory] = field(default_factory=dict)
     resources: dict[tuple[str, str], Resource] = field(default_factory=dict)

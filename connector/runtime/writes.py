@@ -38,8 +38,8 @@ class Write:
     """One resource's part of a commit.
 
     `entities` and `meta` are what the resource will be once committed; `written` and `dropped` are the entities whose
-    state must be written or tombstoned. `resources_expected` are the names that must all be backfilled before the
-    stream is live. `closes` is the reason for which the stream ends. `gated` writes pass the consent gate again before
+    state must be written or tombstoned. A write that `opens` reopens a closed stream. `resources_expected` are the
+    names that must all be backfilled before the stream is live. `closes` is the reason for which the stream ends. `gated` writes pass the consent gate again before
     they are committed.
     """
 
@@ -102,8 +102,11 @@ def prepare(
     """What a read wants committed; None when there is nothing to tell and nothing that must survive a restart."""
     changes = diff(known, observation.believed)
     meta = _meta_after(resource, memory.meta, reading, [entity.key for entity in observation.believed.values()])
-    milestone = meta.backfilled != memory.meta.backfilled or (
-        meta.swept_at is not None and memory.meta.swept_at is None
+    reopening = account.stream(resource.domain).head.status == "closed"
+    milestone = (
+        reopening
+        or meta.backfilled != memory.meta.backfilled
+        or (meta.swept_at is not None and memory.meta.swept_at is None)
     )
     if not changes and not milestone and meta.bound == memory.meta.bound:
         return None
@@ -128,6 +131,7 @@ def prepare(
         below_floor=observation.below_floor,
         quarantined=observation.quarantined,
         resources_expected=expected,
+        opens=True,
     )
 
 
