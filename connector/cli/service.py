@@ -20,17 +20,15 @@ def run(*, common: Common | None = None) -> None:
     Args:
         common: Where settings come from.
     """
-    from connector.runtime.connector import run_connector  # noqa: PLC0415  the other commands start without it
-
     effective = (common or Common()).load()
     # Asked before anything starts, so that a missing secret is said with every place where it was looked for.
     read_master_key(effective.settings, effective.sources)
+    from connector.runtime.connector import run_connector  # noqa: PLC0415  the other commands start without it
+
     anyio.run(run_connector, effective.settings)
 
 
-def sandbox(
-    *, scenario: Path = Path("demo"), host: str = "127.0.0.1", port: int = 8642, seed: int = 1
-) -> None:
+def sandbox(*, scenario: Path = Path("demo"), host: str = "127.0.0.1", port: int = 8642, seed: int = 1) -> None:
     """Run the sandbox: a bank of invented people, to link and read without a real one.
 
     Args:
