@@ -98,6 +98,9 @@ class SqliteVault:
 
         return await self._run(work)
 
+    async def shard_key(self, shard: int) -> bytes:
+        return derive_key(self._token_key, f"zindigi/shard/{shard}")
+
     async def load_session(self, account_id: str) -> Session | None:
         def work(connection: sqlite3.Connection) -> Session | None:
             row = connection.execute(

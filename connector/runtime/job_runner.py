@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import structlog
-
 from connector.errors import (
     ActionRequiredError,
     ConnectorError,
@@ -21,6 +19,7 @@ from connector.runtime.lifecycle import Lifecycle
 from connector.runtime.memory import AccountMemory, resources_of
 from connector.runtime.options import WorkerOptions
 from connector.runtime.polls import Polls
+from connector.telemetry import logger
 
 
 class JobRunner:
@@ -46,7 +45,7 @@ class JobRunner:
         self._lifecycle = lifecycle
         self._clock = clock
         self._options = options
-        self._log = structlog.get_logger()
+        self._log = logger(__name__)
 
     async def run(self, job: Job, account: AccountMemory) -> None:
         """Run `job` and put it back on the board for its next turn.
@@ -139,9 +138,8 @@ class JobRunner:
             account_id=job.account_id,
             domain=job.domain,
             resource=job.resource,
-            error=type(error).__name__,
-            reason=str(error),
-            failures=trouble.failures,
+            failures_count=trouble.failures,
+            exc_info=error,
         )
         if now - trouble.since >= self._options.degraded_after_seconds:
             await self._lifecycle.set_degraded(account, degraded=True)

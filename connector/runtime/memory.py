@@ -133,8 +133,11 @@ async def restore(shard: int, records: AsyncIterable[StateRecord], links: Mappin
     async def subject_of(account_id: str) -> Subject | None:
         if account_id not in subjects:
             try:
-                subjects[account_id] = Subject(account_id, await vault.data_key(account_id))
+                own = account_id == shard_subject(shard)
+                data_key = await (vault.shard_key(shard) if own else vault.data_key(account_id))
+                subjects[account_id] = Subject(account_id, data_key)
             except ConsentError:
+                # Erased: its key is gone, and with it whatever was sealed under it.
                 subjects[account_id] = None
         return subjects[account_id]
 

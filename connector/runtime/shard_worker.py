@@ -11,7 +11,6 @@ from datetime import timedelta
 from random import Random
 
 import anyio
-import structlog
 from anyio.abc import TaskGroup
 
 from connector.domains.registry import DOMAINS
@@ -27,6 +26,7 @@ from connector.runtime.paced_source import PacedSource
 from connector.runtime.poller import Poller
 from connector.runtime.polls import Polls
 from connector.runtime.sealed_state import Subject
+from connector.telemetry import logger
 
 PATIENCE_INTERVALS = 3
 PATIENCE_SECONDS = 5.0
@@ -52,7 +52,7 @@ class ShardWorker:
         self._vault = vault
         self._clock = clock
         self._options = options
-        self._log = structlog.get_logger().bind(shard=number)
+        self._log = logger(__name__).bind(shard=number)
         self._board = JobBoard(clock, options, random)
         self._source = PacedSource(source, clock, self._board.backends)
         self.polls = Polls(self._source, Poller(self._source, options.polls), clock, options.cadence)
@@ -97,7 +97,7 @@ class ShardWorker:
             options=self._options,
         )
         tasks.start_soon(self.commits.run)
-        self._log.info("shard_restored", accounts=len(self.accounts), commit_number=restored.commit_number)
+        self._log.info("shard_restored", accounts_count=len(self.accounts), commit_number=restored.commit_number)
 
     async def run(self, stop: anyio.Event) -> None:
         """Work until `stop` is set; then finish what is in flight, within `shutdown_seconds`.

@@ -38,9 +38,9 @@ class Write:
     """One resource's part of a commit.
 
     `entities` and `meta` are what the resource will be once committed; `written` and `dropped` are the entities whose
-    state must be written or tombstoned. A write that `opens` reopens a closed stream. `resources_expected` are the
-    names that must all be backfilled before the stream is live. `closes` is the reason for which the stream ends. `gated` writes pass the consent gate again before
-    they are committed.
+    state must be written or tombstoned. A write that `opens` opens a stream that is new or closed.
+    `resources_expected` are the names that must all be backfilled before the stream is live. `closes` is the reason
+    for which the stream ends. `gated` writes pass the consent gate again before they are committed.
     """
 
     account: AccountMemory

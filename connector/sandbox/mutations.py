@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from connector.sandbox.borrowing import pay_out, repay
-from connector.sandbox.ledger import Domain  # noqa: TC001 - pydantic reads it
+from connector.sandbox.ledger import Domain
 from connector.sandbox.loyalty import PointsEntry, Voucher
 from connector.sandbox.transactions import PostingWay, Rail, Transaction
 from connector.sandbox.wire import local_date

@@ -15,8 +15,8 @@ from typing import Annotated, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from connector.errors import ConfigurationError
-from connector.sandbox.faults import FaultSpec  # noqa: TC001 - pydantic reads it
-from connector.sandbox.routines import Persona  # noqa: TC001 - pydantic reads it
+from connector.sandbox.faults import FaultSpec
+from connector.sandbox.routines import Persona
 from connector.sandbox.wire import KARACHI
 
 _OPENING_HOUR = 9
