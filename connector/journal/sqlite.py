@@ -335,6 +335,13 @@ class SqliteReader:
 
         await self._database.run(appending)
 
+    async def pending_commands(self) -> tuple[Command, ...]:
+        """Commands of every shard that no connector has applied yet, oldest first."""
+        rows = await self._database.run(
+            lambda connection: connection.execute("SELECT value FROM commands ORDER BY position").fetchall()
+        )
+        return tuple(coded(decode_command, row[0]) for row in rows)
+
     async def command_pending(self, command_id: str) -> bool:
         row = await self._database.run(
             lambda connection: connection.execute(
