@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from starlette.requests import Request
-    from starlette.types import ASGIApp
 
     from connector.sandbox.clock import Clock
+    from connector.sandbox.gateway import Delivery
     from connector.sandbox.scenario import Scenario
 
 _CODES = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}
@@ -50,10 +50,11 @@ def _routes(house: Bank) -> list[Route]:
     return [Route(BASE_PATH + path, _serve(house, methods), methods=list(methods)) for path, methods in by_path.items()]
 
 
-def _serve(house: Bank, methods: dict[str, Endpoint]) -> Callable[[Request], Awaitable[ASGIApp]]:
-    async def endpoint(request: Request) -> ASGIApp:
-        method = "GET" if request.method == "HEAD" else request.method
-        return await handle(house, methods[method], request)
+def _serve(house: Bank, methods: dict[str, Endpoint]) -> Callable[[Request], Awaitable[Delivery]]:
+    async def endpoint(request: Request) -> Delivery:
+        if request.method not in methods:
+            raise HTTPException(405, headers={"Allow": ", ".join(sorted(methods))})
+        return await handle(house, methods[request.method], request)
 
     return endpoint
 

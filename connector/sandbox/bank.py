@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, timedelta
+from datetime import UTC, date
 from typing import TYPE_CHECKING
 
 from connector.sandbox.gateway import Call, Endpoint
@@ -61,7 +61,7 @@ def _visit(bank: Bank, call: Call) -> Visit:
     cursor = call.query.get("cursor")
     if cursor is not None:
         start = _cursor_parts(cursor, iban, start)[1] or start
-    oldest = micros(bank.ledger_now().astimezone(UTC) - timedelta(days=bank.scenario.front_door.retention_days))
+    oldest = bank.oldest_booking()
     since = oldest if start is None else max(oldest, micros(midnight(start).astimezone(UTC)))
     asked: Body = {"from": start.isoformat() if start else None}
     return Visit(call.holder, "transactions", f"transactions/{iban}", cursor, since, asked, begins=cursor is None)
@@ -122,5 +122,12 @@ def _cursor_invalid() -> Refusal:
 
 ENDPOINTS = (
     Endpoint("GET", "/me", "bank", _me),
-    Endpoint("GET", "/accounts/{iban}/transactions", "bank", _transactions, visit=_visit),
+    Endpoint(
+        "GET",
+        "/accounts/{iban}/transactions",
+        "bank",
+        _transactions,
+        visit=_visit,
+        query=frozenset({"from", "cursor", "limit"}),
+    ),
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ from connector.sandbox.routines import fill_history, routines_of, start_routine
 from connector.sandbox.sessions import FrontDesk
 from connector.sandbox.simulation import Simulation
 from connector.sandbox.watch import Watch
+from connector.sandbox.wire import micros
 
 if TYPE_CHECKING:
     from connector.sandbox.scenario import Scenario
@@ -107,6 +108,11 @@ class Bank:
         """The ledger's present instant, everything up to which has happened."""
         self.catch_up()
         return self._simulation.now
+
+    def oldest_booking(self) -> int:
+        """The booking key below which entries have left the feeds by age."""
+        kept = timedelta(days=self.scenario.front_door.retention_days)
+        return micros(self.ledger_now().astimezone(UTC) - kept)
 
     def catch_up(self) -> None:
         """In free running: let happen what ledger time has reached."""

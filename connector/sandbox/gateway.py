@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, TypeAlias
 import orjson
 from starlette.responses import Response
 
-from connector.sandbox.delivery import Broken, broken_delivery
+from connector.sandbox.delivery import Broken, Trickle, broken_delivery
 from connector.sandbox.faults import Backend, Target
 from connector.sandbox.replies import Refusal, Reply, Visit, bad_request
-from connector.sandbox.tampering import Outcome, tamper, tamper_reply
+from connector.sandbox.tampering import Outcome, arrive, tamper, tamper_reply
 from connector.sandbox.wire import Json, dumps, etag
 
 if TYPE_CHECKING:
@@ -62,12 +62,16 @@ class Call:
         return device_id
 
 
+Delivery: TypeAlias = "Response | Broken | Trickle"
 Answer: TypeAlias = "Callable[[Bank, Call], Reply]"
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One operation of one backend; `visit` says which resource a call reads, where it reads one."""
+    """One operation of one backend, with the query parameters it knows.
+
+    `visit` says which resource a call reads, where it reads one; `identify` whom it concerns, allowed or not.
+    """
 
     method: str
     path: str
@@ -75,12 +79,13 @@ class Endpoint:
     answer: Answer
     needs_session: bool = True
     visit: Callable[[Bank, Call], Visit] | None = None
+    query: frozenset[str] = frozenset()
     identify: Callable[[Bank, Call], str | None] = field(
         default=lambda bank, call: bank.desk.holder_of(access=call.access)
     )
 
 
-async def handle(bank: Bank, endpoint: Endpoint, request: Request) -> Response | Broken:
+async def handle(bank: Bank, endpoint: Endpoint, request: Request) -> Delivery:
     """Answer one request."""
     bank.catch_up()
     call = await _call(bank, endpoint, request)
@@ -95,7 +100,8 @@ async def handle(bank: Bank, endpoint: Endpoint, request: Request) -> Response |
         _strike(bank, endpoint, call)
         if endpoint.needs_session:
             bank.desk.authorise(call.access or "", call.device_id)
-        reply = endpoint.answer(bank, call)
+        unknown = set(call.query) - endpoint.query
+        reply = endpoint.answer(bank, call) if not unknown else _unknown_parameter(unknown).reply()
     except Refusal as refusal:
         reply = refusal.reply()
     bank.record_call(endpoint.method, endpoint.path, call.msisdn, reply.status)
@@ -126,6 +132,10 @@ def _parse(raw: bytes) -> Json:
     return parsed
 
 
+def _unknown_parameter(names: set[str]) -> Refusal:
+    return bad_request(f"There is no parameter {min(names)[:40]!r}.")
+
+
 def _strike(bank: Bank, endpoint: Endpoint, call: Call) -> None:
     """The faults that befall a call before its backend sees it, and the checks of the front door itself."""
     fire = bank.faults.fire
@@ -147,7 +157,9 @@ def _strike(bank: Bank, endpoint: Endpoint, call: Call) -> None:
 def _strike_session(bank: Bank, endpoint: Endpoint, call: Call, msisdn: str) -> None:
     fire = bank.faults.fire
     if params := fire("pin_lock", call.target):
-        bank.desk.lock(msisdn, params.seconds if "seconds" in params.model_fields_set else 900.0)
+        bank.desk.lock(
+            msisdn, params.seconds if "seconds" in params.model_fields_set else bank.scenario.front_door.lock_seconds
+        )
     if fire("device_unbound", call.target):
         bank.desk.unbind_devices(msisdn)
         raise Refusal(403, "DEVICE_UNBOUND", "This device is not bound to the account.")
@@ -169,7 +181,7 @@ def _upgrade(minimum: str) -> Refusal:
     return Refusal(426, "APP_UPGRADE_REQUIRED", "Please update the app.", {"minimum": minimum})
 
 
-def _deliver(bank: Bank, call: Call, reply: Reply, *, gone: bool) -> Response | Broken:
+def _deliver(bank: Bank, call: Call, reply: Reply, *, gone: bool) -> Delivery:
     page = reply.page
     outcome: Outcome | None = None
     if page is not None:
@@ -181,6 +193,7 @@ def _deliver(bank: Bank, call: Call, reply: Reply, *, gone: bool) -> Response | 
     broken = broken_delivery(bank.faults, call.target, content) if reply.status == 200 else None
     if page is not None and outcome is not None:
         _watch(bank, page.visit, outcome, intact=broken is None and not gone)
+        arrive(bank, call.target, page)
     if broken is not None:
         return broken
     headers = {"content-type": "application/json", **reply.headers}
@@ -190,7 +203,9 @@ def _deliver(bank: Bank, call: Call, reply: Reply, *, gone: bool) -> Response | 
             return Response(status_code=304, headers={"etag": headers["etag"]})
     if reply.status == 204:
         return Response(status_code=204, headers=dict(reply.headers))
-    return Response(content, reply.status, headers)
+    response = Response(content, reply.status, headers)
+    slow = bank.faults.fire("trickle", call.target)
+    return response if slow is None else Trickle(response, slow.seconds, bank.clock)
 
 
 def _watch(bank: Bank, visit: Visit, outcome: Outcome, *, intact: bool) -> None:

@@ -87,6 +87,7 @@ def _domain_truth(bank: Bank, life: Life, ledger: Ledger) -> Json:
         counts[standing] += 1
         served = None if change.op == "d" else describe_sight(watch.sight(change.entity, change.version))
         changes.append({**change_body(change), "standing": standing, "served": served})
+    oldest = bank.oldest_booking()
     names = ("observable", "coalesced", "uncertain", "pending")
     return {
         "counts": {"changes": len(changes), **{name: counts[name] for name in names}},
@@ -96,6 +97,7 @@ def _domain_truth(bank: Bank, life: Life, ledger: Ledger) -> Json:
                 "version": change.version,
                 "resource": change.resource,
                 "booking": change.booking,
+                "visible": ledger.domain != "transactions" or change.booking >= oldest,
                 "ids": _ids(ledger.history[change.entity]),
                 "body": change.body,
             }

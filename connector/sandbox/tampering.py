@@ -29,7 +29,7 @@ class Outcome:
 
 
 def tamper(bank: Bank, target: Target, page: Page) -> Outcome:
-    """The page with whatever faults do to it; changes that a fault makes in the bank itself happen here too."""
+    """The page with whatever faults do to it."""
     rows, hidden = _hide(bank, target, page.rows)
     repeats = _shown_again(bank, target, page)
     rows = (*repeats, *rows)
@@ -41,9 +41,13 @@ def tamper(bank: Bank, target: Target, page: Page) -> Outcome:
     shaped = _strike_root(bank, target, body)
     shown = [version for row in struck for version in row.versions] if shaped is body else []
     tampered = hidden or shaped is not body or any(new is not old for new, old in zip(struck, rows, strict=True))
-    if page.visit.token is None and next_token is not None and bank.faults.fire("arrive_while_paging", target):
-        bank.mutate(Mutation(holder=page.visit.msisdn, domain=page.visit.domain, op="add", iban=_iban(page)))
     return Outcome(shaped, shown, next_token, tampered, repeated)
+
+
+def arrive(bank: Bank, target: Target, page: Page) -> None:
+    """After a first page went out: something new at the top, where a fault wants that."""
+    if page.visit.token is None and page.next_token is not None and bank.faults.fire("arrive_while_paging", target):
+        bank.mutate(_arrival(page))
 
 
 def tamper_reply(bank: Bank, target: Target, body: Json) -> Json:
@@ -54,6 +58,12 @@ def tamper_reply(bank: Bank, target: Target, body: Json) -> Json:
         if params := bank.faults.fire(kind, target):
             body = _change_field(body, kind, params)
     return body
+
+
+def _arrival(page: Page) -> Mutation:
+    if page.visit.domain == "transactions":
+        return Mutation(holder=page.visit.msisdn, domain="transactions", op="add", iban=_iban(page))
+    return Mutation(holder=page.visit.msisdn, domain="loyalty", op="earn")
 
 
 def _iban(page: Page) -> str:

@@ -61,5 +61,5 @@ def _points_envelope(entries: list[Json], next_token: str | None) -> Body:
 
 ENDPOINTS = (
     Endpoint("GET", "/z-miles/summary", "z_miles", _summary, visit=_voucher_visit),
-    Endpoint("GET", "/z-miles/ledger", "z_miles", _points, visit=_points_visit),
+    Endpoint("GET", "/z-miles/ledger", "z_miles", _points, visit=_points_visit, query=frozenset({"after_id", "limit"})),
 )
