@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import Enum
 
-from connector.domains.model import BookingKey, Entry, Record, ResourceKind, Unreadable
+from connector.domains.model import BookingKey, Entry, ResourceKind, Unreadable
 from connector.domains.transactions import BalanceChain, Transaction
 from connector.identity import replaced_id, resolve, unreadable_name
 from connector.state import EntityState

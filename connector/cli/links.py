@@ -110,7 +110,7 @@ async def _log_in(settings: Settings, master_key: bytes, msisdn: str) -> str:
     async def ask_otp(request: OtpRequest) -> str:
         if request.attempts_left is not None:
             say(f"The one-time password was wrong; attempts left: {request.attempts_left}.")
-        if request.resent:
+        if request.renewed:
             say("The one-time password had expired; another one was sent.")
         return ask_secret(f"One-time password (sent by {request.channel}):")
 
