@@ -22,10 +22,10 @@ def run(*, common: Common | None = None) -> None:
     """
     effective = (common or Common()).load()
     # Asked before anything starts, so that a missing secret is said with every place where it was looked for.
-    read_master_key(effective.settings, effective.sources)
+    master_key = read_master_key(effective.settings, effective.sources)
     from connector.runtime.connector import run_connector  # noqa: PLC0415  the other commands start without it
 
-    anyio.run(run_connector, effective.settings)
+    anyio.run(run_connector, effective.settings, master_key)
 
 
 def sandbox(*, scenario: Path = Path("demo"), host: str = "127.0.0.1", port: int = 8642, seed: int = 1) -> None:
