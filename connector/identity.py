@@ -5,8 +5,8 @@ read shows is resolved as a whole, before any of it is believed, so that the ord
 
 - An id that another shown entry took over from does not speak: the later one does.
 - An entity keeps the first id it was known by; every later one, and every earlier one that the bank names, is an alias.
-- Two ids that are shown together, neither of which took over from the other, are two entities, whatever was believed
-  before: a pending entry may be posted in two parts, and neither may be lost.
+- Two ids that are shown together and took over from the same third are two entities, whatever was believed before: a
+  pending entry may be posted in two parts, and neither may be lost.
 - A partial read that shows an earlier id and not the present one proves nothing about which of them holds.
 """
 
@@ -25,13 +25,15 @@ class Naming:
 
     `speaking`: id → entity, for every record that is to be believed. `present`: entities that the read shows in
     whatever form. `aliases`: the other ids of every entity that a speaking record is of. `merged`: entities that
-    were never readable and turned out to be another one. `unreadable`: id → entity of entries that cannot be read.
+    were never readable and turned out to be another one. `detached`: entities that were known as an alias of another
+    one so far. `unreadable`: id → entity of entries that cannot be read.
     """
 
     speaking: Mapping[str, str]
     present: frozenset[str]
     aliases: Mapping[str, tuple[str, ...]]
     merged: frozenset[str]
+    detached: frozenset[str]
     unreadable: Mapping[str, str]
 
 
@@ -43,6 +45,12 @@ def replaced_id(record: Record) -> str | None:
 def unreadable_name(entry: Unreadable) -> str:
     """The id of an entry that cannot be read; one made of its digest where not even the id is readable."""
     return entry.entity_id if entry.entity_id is not None else f"?{entry.raw_digest.hex()}"
+
+
+def is_nameless(entity: EntityState) -> bool:
+    """True for what stands in state for an entry whose id could not be read."""
+    digest = entity.unreadable_digest
+    return digest is not None and entity.entity_id == f"?{digest.hex()}"
 
 
 def resolve(known: Mapping[str, EntityState], entries: Iterable[Entry | Unreadable], *, complete: bool) -> Naming:
@@ -80,23 +88,40 @@ class _Resolution:
                 speaking |= dict.fromkeys(names, entity_id)
                 continue
             holder = self._holder(entity_id, names)
+            if holder is None:
+                continue
+            speaking[holder] = entity_id
             for name in names:
-                if name == holder:
-                    speaking[name] = entity_id
-                elif name not in self.aliases or (holder is not None and name != entity_id):
+                if name != holder and self._is_sibling(name, holder, entity_id):
                     speaking[name] = name
                     detached.setdefault(entity_id, set()).add(name)
         spoken = set(speaking.values())
         merged = {name for name in speaking if speaking[name] != name and self._is(name, "live")}
-        unreadable = {name: self._known_as(name) for name in self.names if name not in self.taken_over}
+        unreadable = self._unreadable()
         present = {*groups, *spoken, *unreadable.values()} - merged
         return Naming(
             speaking=speaking,
             present=frozenset(present),
             aliases=self._aliases(speaking, detached),
             merged=frozenset(merged),
+            detached=frozenset(name for names in detached.values() for name in names if name in self.aliases),
             unreadable={name: entity_id for name, entity_id in unreadable.items() if entity_id not in spoken},
         )
+
+    def _unreadable(self) -> dict[str, str]:
+        """Of several unreadable forms of one entity the present id's counts, so that it is quarantined once."""
+        groups: dict[str, list[str]] = {}
+        for name in sorted(self.names):
+            if name not in self.taken_over:
+                groups.setdefault(self._known_as(name), []).append(name)
+        return {
+            next((name for name in (self._present_id(entity_id), entity_id) if name in names), names[0]): entity_id
+            for entity_id, names in groups.items()
+        }
+
+    def _present_id(self, entity_id: str) -> str | None:
+        entity = self.known.get(entity_id)
+        return entity.record.entity_id if entity is not None and entity.record is not None else None
 
     def _is(self, entity_id: str, status: EntityStatus) -> bool:
         return entity_id in self.known and self.known[entity_id].status == status
@@ -104,12 +129,14 @@ class _Resolution:
     def _known_as(self, name: str) -> str:
         return self.aliases.get(name, name)
 
-    def _earlier(self, name: str) -> Iterable[str]:
+    def _earlier(self, name: str) -> tuple[str, ...]:
         """The ids that `name` took over from, nearest first."""
+        chain = []
         earlier = self.replaces.get(name)
         while earlier is not None:
-            yield earlier
+            chain.append(earlier)
             earlier = self.replaces.get(earlier)
+        return tuple(chain)
 
     def _entity(self, name: str) -> str:
         """The entity that a shown record is of."""
@@ -122,20 +149,34 @@ class _Resolution:
             entity_id = self._known_as(earlier)
             entity = self.known.get(entity_id)
             if entity is not None:
-                present_id = entity.record.entity_id if entity.record is not None else earlier
+                present_id = self._present_id(entity_id) or earlier
                 # An entity is taken over once: what another id holds already is not to be had again.
-                return entity_id if present_id in {*self._earlier(name)} else name
+                return entity_id if present_id in self._earlier(name) else name
         return name
 
     def _holder(self, entity_id: str, names: list[str]) -> str | None:
         """Which of the ids shown speaks for the entity; None where none of them does."""
-        entity = self.known.get(entity_id)
-        present_id = entity.record.entity_id if entity is not None and entity.record is not None else None
-        holder = next((name for name in (entity_id, present_id) if name in names), names[0])
-        if present_id is None or holder == present_id or present_id in self._earlier(holder):
-            return holder
-        # An earlier id, and nothing that says what became of the present one.
-        return holder if self.complete and present_id not in self.shown else None
+        present_id = self._present_id(entity_id)
+        if present_id in names:
+            # Of two entities the one that the id was given to keeps it.
+            return entity_id if entity_id in names and self._same_origin(entity_id, present_id) else present_id
+        later = next((name for name in names if present_id in self._earlier(name)), None)
+        if later is not None:
+            return later
+        if present_id is not None and (not self.complete or present_id in self.shown):
+            # An earlier id, and nothing that says what became of the present one.
+            return None
+        return entity_id if entity_id in names else names[0]
+
+    def _is_sibling(self, name: str, holder: str, entity_id: str) -> bool:
+        """True for another entity; false for an earlier id of the same."""
+        if name not in self.aliases and name != entity_id:
+            return True
+        return self._same_origin(name, holder)
+
+    def _same_origin(self, name: str, other: str) -> bool:
+        replaces = self.replaces.get(name)
+        return replaces is not None and replaces == self.replaces.get(other)
 
     def _aliases(self, speaking: Mapping[str, str], detached: Mapping[str, set[str]]) -> dict[str, tuple[str, ...]]:
         taken = dict(self.aliases)

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import Enum
 
-from connector.domains.model import BookingKey, Entry, Record, ResourceKind, Unreadable
+from connector.domains.model import BookingKey, Entry, ResourceKind, Unreadable
 from connector.domains.transactions import BalanceChain, Transaction
-from connector.identity import replaced_id, resolve, unreadable_name
+from connector.identity import is_nameless, replaced_id, resolve, unreadable_name
 from connector.state import EntityState
 from connector.window import is_entry
 
@@ -72,7 +72,8 @@ class Observation:
 
     `believed` holds every entity as believed, with the version it is committed with; `below_floor` are entries that
     came up at or below the floor and will never be taken up; `quarantined` those that could not be understood and are
-    not yet known as such; `vanished` counts the entries of a removal too big to believe (0: none).
+    not yet known as such; `vanished` counts the entries of a removal too big to believe (0: none). `complete`: every
+    entry of the resource was seen and named, so that what was not shown is not there.
     """
 
     believed: Mapping[str, EntityState]
@@ -82,14 +83,15 @@ class Observation:
     below_floor: tuple[str, ...] = ()
     quarantined: tuple[Unreadable, ...] = ()
     vanished: int = 0
+    complete: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
     """What `observe` needs to know of a resource.
 
-    `swept`: a complete read was committed since the first sync, so that every forgotten entry within the bounds of
-    reads has left a mark.
+    `swept`: an observation that was `complete` was committed since the first sync, so that every forgotten entry within
+    the bounds of reads has left a mark.
     """
 
     kind: ResourceKind
@@ -133,34 +135,33 @@ def observe(known: Known, read: Read, *, accept_removals: bool = False) -> Obser
     suspected = replace(known.suspicion, absent=known.suspicion.absent - sighting.present)
     if not read.complete or read.depth in {Depth.HEAD, Depth.BACKFILL}:
         return sighting.observation(suspected)
-    missing = _missing(known, sighting.present, read.lower)
-    proven = frozenset(missing & suspected.absent)
+    missing = _missing(known, sighting.present, read.lower) - sighting.naming.merged
+    proven = missing & suspected.absent
     if nameless:
-        # Any of the missing may be the entry whose id could not be read.
-        missing, proven = set(suspected.absent), frozenset()
+        # Any of the missing may be the entry whose id could not be read; only raw forms are known to be gone.
+        proven = frozenset(name for name in proven if is_nameless(known.entities[name]))
+        missing = missing & suspected.absent | {name for name in missing if is_nameless(known.entities[name])}
     candidates = sum(1 for entity in known.entities.values() if entity.status == "live" and is_entry(entity))
     too_many = len(missing) > MASS_REMOVAL_ENTRIES and len(missing) > MASS_REMOVAL_RATIO * candidates
     if too_many and not accept_removals:
-        return replace(
-            sighting.observation(Suspicion(frozenset(missing), known.suspicion.chain)), vanished=len(missing)
-        )
+        return replace(sighting.observation(Suspicion(missing, known.suspicion.chain)), vanished=len(missing))
     for entity_id in proven:
         del sighting.believed[entity_id]
-    suspicion = Suspicion(absent=frozenset(missing) - proven)
+    suspicion = Suspicion(absent=missing - proven)
     if known.kind.balance_chain:
         suspicion = replace(suspicion, chain=_believe_chain(known, sighting.believed, read.entries))
-    return sighting.observation(suspicion)
+    return replace(sighting.observation(suspicion), complete=not nameless)
 
 
-def _missing(known: Known, present: frozenset[str], lower: BookingKey | None) -> set[str]:
-    return {
+def _missing(known: Known, present: frozenset[str], lower: BookingKey | None) -> frozenset[str]:
+    return frozenset(
         entity.entity_id
         for entity in known.entities.values()
         if entity.status == "live"
         and is_entry(entity)
         and entity.entity_id not in present
         and (lower is None or entity.key >= lower)
-    }
+    )
 
 
 class _Sighting:
@@ -204,7 +205,8 @@ class _Sighting:
             # Another id took over from this one: the later one speaks.
             return
         before = self.believed.get(entity_id)
-        if before is None and not self.known.creatable(record.booking_key):
+        known_by_name = entity_id in self.naming.detached
+        if before is None and not known_by_name and not self.known.creatable(record.booking_key):
             self._take_below_floor(entity_id, record.booking_key)
             return
         if before is not None and before.status == "forgotten":
@@ -223,11 +225,15 @@ class _Sighting:
 
     def _take_below_floor(self, entity_id: str, key: BookingKey) -> None:
         """Forgotten long ago, or late: the two are told apart only where every forgotten entry left a mark."""
-        if self.read.depth is Depth.BACKFILL or (self.read.lower is not None and key < self.read.lower):
+        if not self._within(key):
             return
         if self.known.swept:
             self.below_floor.append(entity_id)
         self.believed[entity_id] = EntityState(entity_id, 0, key, None, "forgotten")
+
+    def _within(self, key: BookingKey) -> bool:
+        """True where forgotten entries leave a mark: within the bounds of reads, once there are any."""
+        return self.read.depth is not Depth.BACKFILL and (self.read.lower is None or key >= self.read.lower)
 
     def _take_unreadable(self, entry: Unreadable) -> None:
         entity_id = self.naming.unreadable.get(unreadable_name(entry))
@@ -238,6 +244,9 @@ class _Sighting:
             return
         key = entry.key or (before.key if before else None) or self._last_key or BookingKey(0, "")
         if before is None and not self.known.creatable(key):
+            if not self.known.swept and entry.entity_id is not None and self._within(key):
+                # Forgotten long ago, as far as one can tell: the mark must be left, readable or not.
+                self.believed[entity_id] = EntityState(entity_id, 0, key, None, "forgotten")
             return
         self.quarantined.append(entry)
         if before is not None and before.status == "live":

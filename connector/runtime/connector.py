@@ -12,7 +12,7 @@ import anyio
 
 from connector.clock import SystemClock
 from connector.domains.registry import DOMAINS
-from connector.errors import FencedError, JournalError
+from connector.errors import ConnectorError, FencedError, JournalError
 from connector.journal.sqlite import SqliteJournal
 from connector.ports import Clock, Journal, Source, Vault
 from connector.runtime.backend import BackendLimits
@@ -72,13 +72,33 @@ async def run_connector(settings: Settings, master_key: bytes) -> None:
         ConfigurationError: it must not start.
         FencedError: another connector took over; this one must not fight for it.
     """
+    try:
+        async with edges_of(settings, master_key) as edges:
+            await work(edges, worker_options(settings))
+    except ExceptionGroup as errors:
+        # Task groups wrap; whoever called us acts on our own taxonomy.
+        ours = errors.subgroup(ConnectorError)
+        if ours is None:
+            raise
+        raise _first(ours) from errors
+
+
+async def work(edges: Edges, options: WorkerOptions) -> None:
+    """Work every shard until SIGTERM or SIGINT."""
     stop = anyio.Event()
-    async with edges_of(settings, master_key) as edges, anyio.create_task_group() as tasks:
+    async with anyio.create_task_group() as tasks:
         tasks.start_soon(_stop_on_signal, stop)
         async with anyio.create_task_group() as shards:
             for number in range(edges.journal.shard_count):
-                shards.start_soon(_work_shard, number, edges, worker_options(settings), stop)
+                shards.start_soon(_work_shard, number, edges, options, stop)
         tasks.cancel_scope.cancel()
+
+
+def _first(errors: BaseExceptionGroup[ConnectorError]) -> BaseException:
+    first: BaseException = errors
+    while isinstance(first, BaseExceptionGroup):
+        first = first.exceptions[0]
+    return first
 
 
 async def _stop_on_signal(stop: anyio.Event) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from datetime import date
 
+import anyio
 import pytest
 
 from connector.domains.model import BookingKey
@@ -71,8 +72,6 @@ async def test_a_refused_cursor_is_told() -> None:
 
 
 async def test_the_virtual_clock_wakes_in_order() -> None:
-    import anyio  # noqa: PLC0415
-
     for clock in (VirtualClock(), VirtualClock(auto_advance=True)):
         woken: list[tuple[int, float]] = []
 
