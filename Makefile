@@ -7,17 +7,21 @@ PIP_COMPILE := $(BIN)/pip-compile --quiet --strip-extras --generate-hashes --all
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options
 PYTEST := $(BIN)/python -m pytest
 
+# Each directory of tests can be run alone: `make unit`, `make contract`, …
+SUITES := $(filter-out support,$(patsubst tests/%/,%,$(wildcard tests/*/)))
+
 # The first interpreter that is at least 3.11; 3.11 itself, which the locks are made for, where it is there.
 FIND_PYTHON := for candidate in python3.11 python3 python3.12 python3.13 python3.14 python; do \
 	if $$candidate -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
 		echo $$candidate; break; fi; done
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test proof lint types imports unit properties contract integration faults crash format lock clean
+.PHONY: help demo test proof lint types imports format lock clean $(SUITES)
 
 help: ## list what can be made
 	@echo "make TARGET, one of:"
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "or the tests of one kind: $(sort $(SUITES))"
 
 demo: $(VENV)/runtime.stamp ## a changing bank, a killed connector, and proof that nothing was lost
 	@$(BIN)/python -m connector.cli.demo
@@ -38,15 +42,8 @@ types: $(VENV)/dev.stamp ## mypy, strict
 imports: $(VENV)/dev.stamp ## import-linter: the direction of dependencies
 	@$(BIN)/lint-imports --no-cache
 
-unit properties contract integration faults crash: $(VENV)/dev.stamp
+$(SUITES): $(VENV)/dev.stamp
 	@$(PYTEST) -n $(WORKERS) -m "not proof" tests/$@
-
-unit: ## tests of one module each
-properties: ## the laws, under hypothesis
-contract: ## what every journal, vault and wire must do
-integration: ## the pieces together
-faults: ## every fault of the bank, one by one
-crash: ## SIGKILL at random moments, and the oracle after each
 
 format: $(VENV)/dev.stamp ## put the code into its format
 	@$(BIN)/ruff check --fix .

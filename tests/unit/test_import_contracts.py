@@ -44,7 +44,7 @@ def test_they_hold(copy: Path) -> None:
         ("runtime/backend.py", "import httpx", "HTTP is spoken by sources"),
         ("journal/sqlite.py", "import aiokafka", "Kafka is spoken by its journal"),
         ("sandbox/ledger.py", "import connector.domains.model", "The sandbox shares nothing"),
-        ("vault.py", "import connector.sandbox.app", "Only the command line knows the sandbox"),
+        ("vault.py", "import connector.sandbox.app", "Only the command line and the proofs"),
     ],
 )
 def test_a_planted_violation_is_caught(copy: Path, module: str, line: str, contract: str) -> None:
