@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import os
 import secrets
 from collections.abc import Mapping
@@ -11,9 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from connector.errors import ConfigurationError
+from connector.sealing import KEY_BYTES, decode_key
 from connector.settings import Settings
 
-KEY_BYTES: Final = 32
 _OTHERS: Final = 0o077
 
 
@@ -68,9 +67,8 @@ def make_master_key(path: Path) -> None:
 
 def _decoded(text: str, place: str) -> bytes:
     try:
-        key = base64.b64decode(text.strip(), validate=True)
-    except (binascii.Error, ValueError):
-        key = b""
-    if len(key) != KEY_BYTES:
-        raise ConfigurationError(f"{place} is not base64 of {KEY_BYTES} bytes: make one with `zindigi vault init`")
-    return key
+        return decode_key(text)
+    except ConfigurationError:
+        raise ConfigurationError(
+            f"{place} is not base64 of {KEY_BYTES} bytes: make one with `zindigi vault init`"
+        ) from None

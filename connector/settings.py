@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import os
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, cast
@@ -283,14 +283,14 @@ def _file_layer(path: Path | None, complaints: list[str]) -> Layer:
         elif any(known.startswith(f"{key}.") for known in KEYS):
             complaints.append(f"{key} is a section, not a value ({place})")
         else:
-            complaints.append(f"unknown setting {key} ({place}){_nearest(key, KEYS)}")
+            complaints.append(f"unknown setting {key} ({place}){nearest(key, KEYS)}")
     return layer
 
 
 def _environment_layer(complaints: list[str]) -> Layer:
     given = [name for name in os.environ if name.startswith(ENV_PREFIX) and name != CONFIG_VARIABLE]
     complaints.extend(
-        f"unknown environment variable {name}{_nearest(name, _VARIABLES)}"
+        f"unknown environment variable {name}{nearest(name, _VARIABLES)}"
         for name in sorted(given)
         if name not in _VARIABLES
     )
@@ -305,7 +305,7 @@ def _flag_layer(flags: Mapping[str, str], complaints: list[str]) -> Layer:
         if key in KEYS:
             layer[key] = (value, "--set")
         else:
-            complaints.append(f"unknown setting {key} (--set){_nearest(key, KEYS)}")
+            complaints.append(f"unknown setting {key} (--set){nearest(key, KEYS)}")
     return layer
 
 
@@ -342,16 +342,15 @@ def _complaint(detail: Mapping[str, Any], sources: Mapping[str, str]) -> str:
     shown = MASK if key in _SECRETS else repr(detail["input"])
     problem = detail["msg"][0].lower() + detail["msg"][1:]
     expected = (detail.get("ctx") or {}).get("expected")
-    nearest = ""
+    suggestion = ""
     if detail["type"] == "literal_error" and expected:
-        nearest = _nearest(
-            str(detail["input"]), [word.strip(" '") for word in expected.replace(" or ", ",").split(",")]
-        )
-    return f"{key} = {shown} ({sources.get(key, 'default')}): {problem}{nearest}"
+        words = [word.strip(" '") for word in expected.replace(" or ", ",").split(",")]
+        suggestion = nearest(str(detail["input"]), words)
+    return f"{key} = {shown} ({sources.get(key, 'default')}): {problem}{suggestion}"
 
 
-def _nearest(name: str, known: Iterator[str] | Mapping[str, str] | tuple[str, ...] | list[str]) -> str:
-    """A suggestion: by the whole name, else by its last part alone."""
+def nearest(name: str, known: Iterable[str]) -> str:
+    """`: did you mean X?` by the whole name, else by the part after its last dot; nothing where nothing is near."""
     candidates = list(known)
     found = difflib.get_close_matches(name, candidates, n=1, cutoff=0.6)
     if not found:

@@ -13,11 +13,11 @@ from connector.cli.common import Common, reading
 from connector.cli.exits import UsageError
 from connector.cli.link_status import known_links
 from connector.cli.links import find_link
-from connector.cli.nearest import nearest
 from connector.cli.screen import console, show_json
 from connector.domains.lifecycle import NAME as LIFECYCLE
 from connector.domains.registry import DOMAINS
 from connector.ports import StoredEvent
+from connector.settings import nearest
 
 TOPICS: Final = (*DOMAINS, LIFECYCLE)
 _COLOURS: Final = {"c": "green", "u": "yellow", "d": "red", "r": "cyan", "s": "blue"}

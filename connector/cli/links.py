@@ -14,7 +14,6 @@ from connector.cli.common import Common, reading
 from connector.cli.consent_form import write_consent_form
 from connector.cli.exits import DeclinedError, UsageError
 from connector.cli.link_status import LinkView, known_links, view_links
-from connector.cli.nearest import nearest
 from connector.cli.prompts import agree, ask, ask_secret, say
 from connector.cli.screen import show_json, show_table
 from connector.clock import SystemClock
@@ -23,7 +22,7 @@ from connector.domains.registry import DOMAINS
 from connector.journal.sqlite import SqliteReader
 from connector.links import Command, CommandKind, Link
 from connector.master_key import read_master_key
-from connector.settings import Effective, Settings
+from connector.settings import Effective, Settings, nearest
 
 link_app = App(name="link", help="Connect accounts, and pause, resume or remove them.")
 
@@ -99,8 +98,8 @@ async def _connect(
 
 async def _log_in(settings: Settings, master_key: bytes, msisdn: str) -> str:
     """Log the holder in, the session going to the vault; the account id."""
-    from connector.sources.zindigi.login import OtpRequest  # noqa: PLC0415  only this command needs HTTP
-    from connector.sources.zindigi.options import ZindigiOptions  # noqa: PLC0415
+    from connector.runtime.connector import source_options  # noqa: PLC0415  only this command needs HTTP
+    from connector.sources.zindigi.login import OtpRequest  # noqa: PLC0415
     from connector.sources.zindigi.source import ZindigiSource  # noqa: PLC0415
     from connector.vault import SqliteVault  # noqa: PLC0415
 
@@ -114,17 +113,9 @@ async def _log_in(settings: Settings, master_key: bytes, msisdn: str) -> str:
             say("The one-time password had expired; another one was sent.")
         return ask_secret(f"One-time password (sent by {request.channel}):")
 
-    bank = settings.bank
-    options = ZindigiOptions(
-        base_url=bank.base_url,
-        app_version=bank.app_version,
-        connect_timeout_seconds=bank.connect_timeout_seconds,
-        read_timeout_seconds=bank.read_timeout_seconds,
-        request_deadline_seconds=bank.request_deadline_seconds,
-    )
     vault = await SqliteVault.open(settings.vault.path, master_key)
     try:
-        source = ZindigiSource.over_network(options, vault, SystemClock())
+        source = ZindigiSource.over_network(source_options(settings), vault, SystemClock())
         try:
             session = await source.log_in(msisdn, ask_pin, ask_otp)
         finally:

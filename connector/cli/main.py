@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from cyclopts import App, CycloptsError
 from rich.console import Console
@@ -66,8 +66,12 @@ def execute(arguments: Sequence[str]) -> int:
     except CycloptsError:
         return exits.USAGE
     except ConnectorError as error:
-        say(f"zindigi: {error}")
-        return exits.exit_code(error)
+        return _refused([error])
+    except BaseExceptionGroup as group:
+        ours, others = group.split(ConnectorError)
+        if ours is None or others is not None:
+            raise
+        return _refused(list(_leaves(ours)))
     except KeyboardInterrupt:
         say()
         return exits.INTERRUPTED
@@ -75,6 +79,21 @@ def execute(arguments: Sequence[str]) -> int:
         # Whoever read our output has gone: nothing more to say, and nobody to say it to.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return exits.OK
+
+
+def _refused(errors: Sequence[ConnectorError]) -> int:
+    """Say each error once; the exit code of the first."""
+    for text in dict.fromkeys(str(error) for error in errors):
+        say(f"zindigi: {text}")
+    return exits.exit_code(errors[0])
+
+
+def _leaves(group: BaseExceptionGroup[ConnectorError]) -> Iterator[ConnectorError]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error
 
 
 def main() -> None:

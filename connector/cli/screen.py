@@ -17,9 +17,15 @@ PLAIN_GAP: Final = "  "
 Cell = str | Text
 
 
+class _Screen(Console):
+    def on_broken_pipe(self) -> None:
+        # rich would end the process with 1; that the reader of a pipe has seen enough is no failure.
+        raise BrokenPipeError
+
+
 def console() -> Console:
     """The terminal as it is at the moment; rich honours NO_COLOR and TERM."""
-    return Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
+    return _Screen(file=sys.stdout, highlight=False, markup=False, emoji=False)
 
 
 def show_table(headings: Sequence[str], rows: Iterable[Sequence[Cell]], *, whole: Sequence[int] = ()) -> None:

@@ -118,9 +118,7 @@ class World:
         for label in labels or [holder["label"] for holder in report.holders(self.bank)]:
             account_id = await self.log_in(label)
             now = self.clock.now()
-            consent = Consent(
-                f"cns_{label}_{self.commands}", domains, now, now + timedelta(days=days), "0" * 64, "en"
-            )
+            consent = Consent(f"cns_{label}_{self.commands}", domains, now, now + timedelta(days=days), "0" * 64, "en")
             wanted = Link(account_id, 0, "app-session", label, domains, consent)
             await self.command("connect", account_id, link=wanted)
             accounts.append(account_id)

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import ast
 import io
 import json
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,9 +13,10 @@ import structlog
 
 from connector.errors import UnavailableError
 from connector.settings import LogSettings
-from connector.telemetry import RepeatedFailures, configure_logging, dropped_fields, logger
+from connector.telemetry import FIELDS, RepeatedFailures, configure_logging, dropped_fields, logger
 
 SECRET = "JS123PLANTED"
+LEVELS = {"debug", "info", "warning", "error", "exception", "critical", "log"}
 
 
 @pytest.fixture
@@ -106,3 +109,16 @@ def test_a_repeated_failure_is_said_once_an_interval(said: io.StringIO) -> None:
     bank = [line.get("suppressed_count") for line in lines(said) if line["backend"] == "bank"]
     assert bank == [None, 3, None]
     assert len(lines(said)) == 4
+
+
+def test_every_field_that_our_code_logs_is_listed() -> None:
+    unlisted = []
+    for path in (Path(__file__).parents[2] / "connector").rglob("*.py"):
+        for call in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute):
+                continue
+            on = ast.unparse(call.func.value)
+            if call.func.attr in LEVELS and (on.startswith("logger(") or on.rpartition(".")[2].strip("_") == "log"):
+                given = {keyword.arg for keyword in call.keywords if keyword.arg not in {None, "exc_info"}}
+                unlisted += [f"{path.name}:{call.lineno} {name}" for name in given - FIELDS]
+    assert unlisted == []

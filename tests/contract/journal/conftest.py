@@ -3,8 +3,3 @@ from __future__ import annotations
 import pytest
 
 pytest.register_assert_rewrite("tests.contract.journal.suite")
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"

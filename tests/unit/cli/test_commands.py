@@ -30,6 +30,7 @@ from connector.journal.partition import shard_of
 from connector.journal.sqlite import SqliteJournal, SqliteReader
 from connector.links import Command, Link, apply_command
 from connector.ports import Commit, EventRecord
+from connector.settings import Settings
 
 Zindigi = Callable[..., tuple[int, str, str]]
 NOW = datetime.now(UTC)  # noqa: TID251  # consents are compared to the real clock of the command line
@@ -158,6 +159,18 @@ class TestTheFrame:
         code, _, err = zindigi("run")
         assert code == 78
         assert "zindigi vault init" in err
+
+    def test_errors_of_several_tasks_are_each_said_once(
+        self, zindigi: Zindigi, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def run_connector(_settings: Settings, _master_key: bytes) -> None:
+            held = ConfigurationError("the journal is held by pid 7")
+            raise ExceptionGroup("shards", [ExceptionGroup("inner", [held, held])])
+
+        zindigi("vault", "init")
+        monkeypatch.setattr("connector.runtime.connector.run_connector", run_connector)
+        code, _, err = zindigi("run")
+        assert (code, err) == (exits.CONFIGURATION, "zindigi: the journal is held by pid 7\n")
 
 
 class TestConfigAndVault:
