@@ -32,9 +32,10 @@ FIELDS: Final = frozenset(
         # What happened.
         "action", "reason", "status", "state", "generation", "commit_number", "pid", "port", "version", "path",
         # How much and how long, units last.
-        "count", "accounts_count", "bytes_count", "commands_count", "commits_count", "entries_count", "events_count",
+        "count", "accounts_count", "behind_count", "bytes_count", "commands_count", "committed_count", "commits_count",
+        "entries_count", "events_count",
         "failures_count", "links_count", "pages_count", "polls_count", "quarantined_count", "records_count",
-        "resources_count", "retries_count", "shards_count", "streams_count", "unknown_fields_count",
+        "resources_count", "unchanged_count", "retries_count", "shards_count", "streams_count", "unknown_fields_count",
         "delay_seconds", "duration_seconds", "interval_seconds", "lag_seconds", "retry_after_seconds",
     }
 )  # fmt: skip

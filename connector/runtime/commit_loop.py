@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import anyio
 
-from connector.errors import ConnectorError, ConsentError, JournalError
+from connector.errors import ConnectorError, ConsentError, DataError, JournalError
 from connector.observe import Suspicion
 from connector.ports import Clock, Commit, Shard
 from connector.runtime.memory import ResourceMemory
@@ -56,6 +56,7 @@ class CommitLoop:
 
         Raises:
             ConsentError: the gate refused one of them; none was committed.
+            DataError: one of them cannot be encoded; none was committed.
             JournalError: the commit failed or its outcome is unknown; the shard must be restored.
         """
         if self._broken is not None:
@@ -102,11 +103,20 @@ class CommitLoop:
         return batch
 
     async def _commit(self, batch: list[_Submission]) -> None:
-        admitted = [submission for submission in batch if self._admits(submission)]
+        number = self._number + 1
+        heads: dict[tuple[str, str], StreamHead] = {}
+        encoded: list[Encoded] = []
+        admitted: list[_Submission] = []
+        for submission in batch:
+            try:
+                encoded += self._encode(submission, heads, number)
+            except (ConsentError, DataError) as error:
+                # One stream's trouble is its own: the others of this commit go on.
+                submission.finish(error)
+            else:
+                admitted.append(submission)
         if not admitted:
             return
-        number = self._number + 1
-        encoded = self._encode([write for submission in admitted for write in submission.writes], number)
         try:
             await self._shard.commit(_joined(self._shard.number, number, encoded))
         except JournalError as error:
@@ -119,25 +129,20 @@ class CommitLoop:
         for submission in admitted:
             submission.finish()
 
-    def _admits(self, submission: _Submission) -> bool:
-        try:
-            for write in submission.writes:
-                if write.gated:
-                    self._gate(write)
-        except ConsentError as error:
-            submission.finish(error)
-            return False
-        return True
-
-    def _encode(self, writes: list[Write], number: int) -> list[Encoded]:
-        heads: dict[tuple[str, str], StreamHead] = {}
+    def _encode(self, submission: _Submission, heads: dict[tuple[str, str], StreamHead], number: int) -> list[Encoded]:
+        """The submission on top of `heads`, which move on only when all of it could be encoded."""
+        for write in submission.writes:
+            if write.gated:
+                self._gate(write)
+        ahead = dict(heads)
         encoded = []
-        for write in writes:
+        for write in submission.writes:
             stream = (write.account.account_id, write.domain)
-            head = heads.get(stream, write.account.stream(write.domain).head)
+            head = ahead.get(stream, write.account.stream(write.domain).head)
             limit = self._shard.maximum_record_bytes
             encoded.append(encode(write, head, commit_number=number, maximum_record_bytes=limit))
-            heads[stream] = encoded[-1].head
+            ahead[stream] = encoded[-1].head
+        heads.update(ahead)
         return encoded
 
 

@@ -12,7 +12,7 @@ import anyio
 
 from connector.clock import SystemClock
 from connector.domains.registry import DOMAINS
-from connector.errors import ConnectorError, FencedError, JournalError
+from connector.errors import FencedError, JournalError
 from connector.journal.sqlite import SqliteJournal
 from connector.ports import Clock, Journal, Source, Vault
 from connector.runtime.backend import BackendLimits
@@ -74,17 +74,10 @@ async def run_connector(
 
     Raises:
         ConfigurationError: it must not start.
-        FencedError: another connector took over; this one must not fight for it.
+        FencedError: another connector took over; this one must not fight for it. Comes within an ExceptionGroup.
     """
-    try:
-        async with edges_of(settings, master_key, journal_type) as edges:
-            await work(edges, worker_options(settings))
-    except ExceptionGroup as errors:
-        # Task groups wrap; whoever called us acts on our own taxonomy.
-        ours = errors.subgroup(ConnectorError)
-        if ours is None:
-            raise
-        raise _first(ours) from errors
+    async with edges_of(settings, master_key, journal_type) as edges:
+        await work(edges, worker_options(settings))
 
 
 async def work(edges: Edges, options: WorkerOptions) -> None:
@@ -96,13 +89,6 @@ async def work(edges: Edges, options: WorkerOptions) -> None:
             for number in range(edges.journal.shard_count):
                 shards.start_soon(_work_shard, number, edges, options, stop)
         tasks.cancel_scope.cancel()
-
-
-def _first(errors: BaseExceptionGroup[ConnectorError]) -> BaseException:
-    first: BaseException = errors
-    while isinstance(first, BaseExceptionGroup):
-        first = first.exceptions[0]
-    return first
 
 
 async def _stop_on_signal(stop: anyio.Event) -> None:

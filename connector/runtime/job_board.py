@@ -112,9 +112,11 @@ class JobBoard:
 
     def succeeded(self, job: Job) -> bool:
         """Forget the trouble of a job; True when it had some and its account has none left."""
-        if self._trouble.pop(job, None) is None:
-            return False
-        return not any(other.account_id == job.account_id for other in self._trouble)
+        return self._trouble.pop(job, None) is not None and not self.failing(job.account_id)
+
+    def failing(self, account_id: str) -> bool:
+        """Does any job of the account keep failing?"""
+        return any(job.account_id == account_id for job in self._trouble)
 
     def forgive(self, account_id: str) -> None:
         """Forget all trouble of an account."""

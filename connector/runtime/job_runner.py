@@ -6,6 +6,7 @@ from connector.errors import (
     ActionRequiredError,
     ConnectorError,
     ConsentError,
+    DataError,
     ForbiddenError,
     JournalError,
     RateLimitedError,
@@ -72,6 +73,7 @@ class JobRunner:
         held = {domain for domain, _ in account.resources}
         asked_for = account.link.domains if account.link is not None else frozenset()
         await self._lifecycle.close_streams(account, asked_for - held, "tier")
+        await self._lifecycle.confirm_active(account, failing=self._board.failing(account.account_id))
         self._board.put_new(Job(account.account_id, *key) for key in account.resources)
 
     async def sweep(self, account: AccountMemory) -> None:
@@ -113,6 +115,8 @@ class JobRunner:
             raise
         except ConnectorError as error:
             return await self._fail(job, account, error)
+        except Exception as error:  # noqa: BLE001  # a defect of ours in one resource must not stop all the others
+            return await self._fail(job, account, DataError(f"unexpected {type(error).__name__}"), cause=error)
         self._board.backends[job.backend].succeeded()
         if self._board.succeeded(job):
             await self._lifecycle.set_degraded(account, degraded=False)
@@ -129,7 +133,9 @@ class JobRunner:
         # The first complete read follows the backfill at once: only then can removals be found.
         return 0.0 if depth is Depth.BACKFILL else self._board.interval(job)
 
-    async def _fail(self, job: Job, account: AccountMemory, error: ConnectorError) -> float | None:
+    async def _fail(
+        self, job: Job, account: AccountMemory, error: ConnectorError, *, cause: Exception | None = None
+    ) -> float | None:
         backend = self._board.backends[job.backend]
         now = self._clock.monotonic()
         trouble, backoff = self._board.failed(job)
@@ -139,7 +145,7 @@ class JobRunner:
             domain=job.domain,
             resource=job.resource,
             failures_count=trouble.failures,
-            exc_info=error,
+            exc_info=cause or error,
         )
         if now - trouble.since >= self._options.degraded_after_seconds:
             await self._lifecycle.set_degraded(account, degraded=True)

@@ -80,6 +80,14 @@ class Lifecycle:
             if account.link is not None:
                 await self._submit(self._telling(account, "link", _status(account, account.link)))
 
+    async def confirm_active(self, account: AccountMemory, *, failing: bool) -> None:
+        """The bank answered: what an earlier life of this process told of the link may be over."""
+        async with self._lock(account):
+            told = account.link_status()
+            over = {"ACTION_REQUIRED"} if failing else {"ACTION_REQUIRED", "DEGRADED"}
+            if account.link is not None and told is not None and told.status in over and account.waiting_for is None:
+                await self._submit(self._telling(account, "link", _status(account, account.link)))
+
     async def set_degraded(self, account: AccountMemory, *, degraded: bool) -> None:
         """Some of the account's resources have not been readable for long, or all are again."""
         async with self._lock(account):

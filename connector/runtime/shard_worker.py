@@ -141,6 +141,17 @@ class ShardWorker:
         patience = {name: self._patience(name) for name in kinds}
         told = checkpoint_of(self.number, self.accounts.values(), self._clock.now(), patience)
         await self.lifecycle.checkpoint(self.accounts[shard_subject(self.number)], told)
+        counts = self.polls.counts
+        self._log.info(
+            "checkpoint",
+            streams_count=told.streams,
+            behind_count=told.behind_count,
+            polls_count=counts.polls,
+            unchanged_count=counts.unchanged,
+            committed_count=counts.committed,
+            quarantined_count=counts.quarantined,
+            unknown_fields_count=sum(counts.unknown_fields.values()),
+        )
 
     async def sweep(self) -> None:
         """Read everything of every link completely, once, and commit what that shows.

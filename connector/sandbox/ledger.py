@@ -96,7 +96,7 @@ class Ledger:
             at = first_seen[change.entity]
             self._record(change.entity, 1, "c", at, change.body, change.resource, change.booking)
 
-    def _record(  # noqa: PLR0913, PLR0917 - the fields of a change, in their order
+    def _record(
         self, entity: str, version: int, op: Op, at: datetime, body: Body | None, resource: str, booking: int
     ) -> Change:
         number, ordinal = len(self.changes) + 1, self._ordinal()

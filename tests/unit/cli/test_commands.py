@@ -326,7 +326,7 @@ class TestEvents:
         code, out, _ = zindigi("events")
         first, second, third = out.splitlines()
         assert code == 0
-        assert first.split()[2:] == ["abcdefgh", "loyalty", "#1", "PointsEarned", "+120", "points", "EARNED"]
+        assert first.split()[1:] == ["abcdefgh", "loyalty", "#1", "PointsEarned", "+120", "points", "EARNED"]
         assert "-5 points" in second
         assert third.split()[-2:] == ["ACTION_REQUIRED", "otp"]
         assert "PLANTED" not in out
