@@ -81,6 +81,8 @@ def _compare(before: EntityState | None, after: EntityState) -> Change | None:
     # An idle poll compares whole windows: most pairs are the same object.
     if before is after:
         return None
+    if after.status == "removed" and before is not None and before.status != "removed":
+        return _removal(before)
     was, is_now = visible(before), visible(after)
     version = before.version if before else 0
     if is_now is None or was == is_now:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import Enum
 
-from connector.domains.model import BookingKey, Entry, ResourceKind, Unreadable
+from connector.domains.model import BookingKey, Entry, Feed, ResourceKind, Unreadable
 from connector.domains.transactions import BalanceChain, Transaction
 from connector.identity import is_nameless, replaced_id, resolve, unreadable_name
 from connector.state import EntityState
@@ -106,6 +106,9 @@ class Known:
         """May an entry that is not in state be taken up? Not at or below the floor, but for a backfill's remainder."""
         if self.floor is None or key > self.floor:
             return True
+        if self.kind.feed is Feed.ASCENDING:
+            # Its backfill runs upwards, away from the floor: what is below was committed.
+            return False
         return not self.backfilled and (self.bound is None or key < self.bound)
 
 
@@ -252,8 +255,11 @@ class _Sighting:
         if before is not None and before.status == "live":
             self.believed[entity_id] = replace(before, unreadable_digest=entry.raw_digest)
         else:
-            version = before.version if before else 0
-            self.believed[entity_id] = EntityState(entity_id, version, key, None, unreadable_digest=entry.raw_digest)
+            version, aliases = (before.version, before.aliases) if before else (0, ())
+            digest = entry.raw_digest
+            self.believed[entity_id] = EntityState(
+                entity_id, version, key, None, aliases=aliases, unreadable_digest=digest
+            )
 
 
 def find_break(entries: Iterable[Entry | Unreadable]) -> tuple[Break | None, bool]:
@@ -264,13 +270,16 @@ def find_break(entries: Iterable[Entry | Unreadable]) -> tuple[Break | None, boo
     """
     older: Transaction | None = None
     proven = True
+    seen: set[str] = set()
     for entry in reversed(tuple(entries)):
         record = entry.record if isinstance(entry, Entry) else None
         if not isinstance(record, Transaction) or record.status not in {"PENDING", "POSTED", "REVERSED"}:
             older, proven = None, False
             continue
-        if record.status != "POSTED":
+        if record.status != "POSTED" or record.transaction_id in seen:
+            # An entry may be shown again where two pages meet.
             continue
+        seen.add(record.transaction_id)
         if record.balance_after is None:
             older, proven = None, False
             continue

@@ -96,7 +96,7 @@ def let_go(kind: ResourceKind, floor: BookingKey | None, entities: Mapping[str, 
     unseen = {
         entity.entity_id
         for entity in entries
-        if bound is not None and entity.key < bound and (entity.status == "forgotten" or entity.entity_id in gone)
+        if bound is not None and entity.key < bound and (entity.status != "live" or entity.entity_id in gone)
     }
     kept = _drop(risen, remembered, unseen)
     return replace(kept, rewritten=tuple(rewritten))

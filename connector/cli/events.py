@@ -78,7 +78,7 @@ def as_line(event: StoredEvent) -> Text:
     """When, of whom, what, and the one or two things that a person looks for. Within 80 columns where it can be."""
     told = decode_event(event.value)
     line = Text()
-    line.append(f"{told['observed_at']:%m-%d %H:%M:%S} ", "dim")
+    line.append(f"{told['observed_at']:%H:%M:%S} ", "dim")
     line.append(f"{event.key.removeprefix('acc_')[:_ACCOUNT_WIDTH]:<{_ACCOUNT_WIDTH}} ", "dim")
     line.append(f"{event.topic:<{_TOPIC_WIDTH}} ")
     line.append(f"#{told['sequence']:<4} ", "dim")

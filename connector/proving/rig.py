@@ -53,6 +53,8 @@ class Rig:
     connector: Process | None = None
     kills: int = 0
     msisdn_of: dict[str, str] = field(default_factory=dict)
+    transcript: str = ""
+    """What the last holder was shown at the prompts: the consent text, and what was asked."""
 
     @classmethod
     @asynccontextmanager
@@ -123,6 +125,8 @@ class Rig:
             await process.stdin.send(f"{otp}\n".encode())
             await process.stdin.aclose()
             printed = (await _read_all(process.stdout)).decode()
+            if process.stderr is not None:
+                self.transcript = (await _read_all(process.stderr)).decode()
             if await process.wait() != 0:
                 raise RigError(f"linking {holder['label']} ended with exit code {process.returncode}")
         account_id = printed.strip().splitlines()[-1]

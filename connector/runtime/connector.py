@@ -40,14 +40,16 @@ class Edges:
 
 
 @asynccontextmanager
-async def edges_of(settings: Settings, master_key: bytes) -> AsyncIterator[Edges]:
+async def edges_of(
+    settings: Settings, master_key: bytes, journal_type: type[SqliteJournal] = SqliteJournal
+) -> AsyncIterator[Edges]:
     """The real edges, as set; released at the end.
 
     Raises:
         ConfigurationError: a file is held by another connector, is of another format, or the key does not fit.
     """
     clock = SystemClock()
-    journal = await SqliteJournal.open(settings.journal.path, shard_count=settings.journal.shard_count)
+    journal = await journal_type.open(settings.journal.path, shard_count=settings.journal.shard_count)
     try:
         vault = await SqliteVault.open(settings.vault.path, master_key)
         try:
@@ -65,7 +67,9 @@ async def edges_of(settings: Settings, master_key: bytes) -> AsyncIterator[Edges
             await journal.close()
 
 
-async def run_connector(settings: Settings, master_key: bytes) -> None:
+async def run_connector(
+    settings: Settings, master_key: bytes, journal_type: type[SqliteJournal] = SqliteJournal
+) -> None:
     """Run until SIGTERM or SIGINT, then finish what is in flight and return.
 
     Raises:
@@ -73,7 +77,7 @@ async def run_connector(settings: Settings, master_key: bytes) -> None:
         FencedError: another connector took over; this one must not fight for it.
     """
     try:
-        async with edges_of(settings, master_key) as edges:
+        async with edges_of(settings, master_key, journal_type) as edges:
             await work(edges, worker_options(settings))
     except ExceptionGroup as errors:
         # Task groups wrap; whoever called us acts on our own taxonomy.

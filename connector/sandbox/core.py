@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _EMPTY_STEPS_AT_MOST = 50
 _CALLS_KEPT = 5_000
+_BETWEEN_COMMANDS = timedelta(milliseconds=1)
 
 
 class ControlError(Exception):
@@ -73,6 +74,7 @@ class Bank:
         self._base = opens_at
         self._since = self.clock.monotonic()
         self._frozen = False
+        self._commanded_at = opens_at
 
     def _live_through_history(self, opens_at: datetime) -> None:
         for life in self.lives.values():
@@ -160,7 +162,7 @@ class Bank:
         return self._frozen or self.scenario.mode == "lockstep"
 
     def mutate(self, mutation: Mutation) -> list[Change]:
-        """Carry out a command now, a second of ledger time after whatever came last.
+        """Carry out a command now, each a moment of ledger time after the one before.
 
         Raises:
             ControlError: Nobody is called that.
@@ -169,8 +171,8 @@ class Bank:
         life = self.life(mutation.holder)
         self.catch_up()
         before = self._lengths()
-        self._simulation.now += timedelta(seconds=1)
-        self._commanders[life.spec.msisdn].obey(mutation, self._simulation.now)
+        self._commanded_at = max(self._simulation.now, self._commanded_at + _BETWEEN_COMMANDS)
+        self._commanders[life.spec.msisdn].obey(mutation, self._commanded_at)
         return self._changes_since(before)
 
     def client_lost(self) -> None:

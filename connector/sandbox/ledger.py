@@ -6,7 +6,7 @@ changes add up to. It knows nothing of who reads it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -24,12 +24,14 @@ DOMAINS: tuple[Domain, ...] = ("transactions", "lending", "loyalty")
 class Change:
     """One change of one entity.
 
-    `n` counts from 1 within the ledger, `version` from 1 within the entity; `at` is the ledger instant. `body` is the
-    rendered wire JSON of the new version, None for a removal. `resource` is what a client reads to see the entity, and
-    `booking` orders the entity within it (initiated_at in microseconds, a points id, 0 elsewhere). `ordinal` places
-    the change among everything else that happened in the sandbox, such as pages served.
+    `holder` is a msisdn. `n` counts from 1 within the ledger, `version` from 1 within the entity; `at` is the ledger
+    instant. `body` is the rendered wire JSON of the new version, None for a removal. `resource` is what a client reads
+    to see the entity, and `booking` orders the entity within it (initiated_at in microseconds, a points id, 0
+    elsewhere). `ordinal` places the change among everything else that happened in the sandbox, such as pages served.
     """
 
+    holder: str
+    domain: Domain
     n: int
     entity: str
     version: int
@@ -48,7 +50,8 @@ class Ledger:
     whoever owns the set cleared it.
     """
 
-    def __init__(self, domain: Domain, ordinal: Callable[[], int], touched: set[str]) -> None:
+    def __init__(self, holder: str, domain: Domain, ordinal: Callable[[], int], touched: set[str]) -> None:
+        self.holder = holder
         self.domain = domain
         self.changes: list[Change] = []
         self.present: dict[str, Change] = {}
@@ -60,7 +63,7 @@ class Ledger:
         """A new entity. An id is never used again, not even after a removal."""
         if entity in self.history:
             raise ValueError(f"{entity} was given out before")
-        return self._append(Change(0, entity, 1, "c", at, body, resource, booking, 0))
+        return self._record(entity, 1, "c", at, body, resource, booking)
 
     def update(self, entity: str, body: Body, at: datetime) -> Change | None:
         """A new version of an entity; None where nothing differs.
@@ -72,12 +75,12 @@ class Ledger:
             return None
         if any(body == earlier.body for earlier in self.history[entity]):
             raise ValueError(f"{entity} would return to an earlier version")
-        return self._append(replace(last, version=last.version + 1, op="u", at=at, body=body))
+        return self._record(entity, last.version + 1, "u", at, body, last.resource, last.booking)
 
     def delete(self, entity: str, at: datetime) -> Change:
         """The entity leaves the bank."""
         last = self.present[entity]
-        return self._append(replace(last, version=last.version + 1, op="d", at=at, body=None))
+        return self._record(entity, last.version + 1, "d", at, None, last.resource, last.booking)
 
     def compact(self) -> None:
         """Forget how the present came about: what exists was created, once, and what does not never was.
@@ -90,15 +93,19 @@ class Ledger:
         self.present = {}
         self.history = {}
         for change in standing:
-            self._append(replace(change, version=1, op="c", at=first_seen[change.entity]))
+            at = first_seen[change.entity]
+            self._record(change.entity, 1, "c", at, change.body, change.resource, change.booking)
 
-    def _append(self, draft: Change) -> Change:
-        change = replace(draft, n=len(self.changes) + 1, ordinal=self._ordinal())
+    def _record(  # noqa: PLR0913, PLR0917 - the fields of a change, in their order
+        self, entity: str, version: int, op: Op, at: datetime, body: Body | None, resource: str, booking: int
+    ) -> Change:
+        number, ordinal = len(self.changes) + 1, self._ordinal()
+        change = Change(self.holder, self.domain, number, entity, version, op, at, body, resource, booking, ordinal)
         self.changes.append(change)
-        self.history.setdefault(change.entity, []).append(change)
-        if change.op == "d":
-            del self.present[change.entity]
+        self.history.setdefault(entity, []).append(change)
+        if op == "d":
+            del self.present[entity]
         else:
-            self.present[change.entity] = change
-        self._touched.add(change.entity)
+            self.present[entity] = change
+        self._touched.add(entity)
         return change

@@ -42,12 +42,14 @@ class Life:
         self._simulation = simulation
         ibans = [wallet_iban(spec.msisdn), second_iban(spec.msisdn)][: spec.accounts]
         self.ibans = tuple(ibans)
-        self.ledgers: dict[Domain, Ledger] = {domain: Ledger(domain, ordinal, self.touched) for domain in DOMAINS}
+        self.ledgers: dict[Domain, Ledger] = {
+            domain: Ledger(spec.msisdn, domain, ordinal, self.touched) for domain in DOMAINS
+        }
         self.transactions = Transactions(
             self.ledgers["transactions"], dict.fromkeys(ibans, spec.opening_balance_rupees * 100)
         )
         self.lending = Lending(self.ledgers["lending"])
-        self.loyalty = Loyalty(self.ledgers["loyalty"])
+        self.loyalty = Loyalty(self.ledgers["loyalty"], int(spec.msisdn[-3:]) * 100_000)
         first_number = 500 + int(spec.msisdn[-3:]) * 10
         self.contacts = invent_contacts(Random(f"{self.seed_text}/contacts"), first_number)
 

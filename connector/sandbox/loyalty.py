@@ -79,11 +79,11 @@ def voucher_entity(voucher_id: str) -> str:
 class Loyalty:
     """What the points backend can do; ids of entries ascend and are never given twice."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, last_id: int) -> None:
         self.ledger = ledger
         self.entries: dict[int, PointsEntry] = {}
         self.vouchers: dict[str, Voucher] = {}
-        self._last_id = 100_000
+        self._last_id = last_id
 
     @property
     def balance(self) -> int:

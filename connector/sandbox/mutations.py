@@ -95,7 +95,7 @@ class Commander:
 
     def _enter(self, mutation: Mutation, now: datetime, number: int) -> None:
         late = timedelta(days=mutation.age_days or 1) if mutation.op == "back_date" else timedelta()
-        initiated_at = now - late + timedelta(milliseconds=number)
+        initiated_at = now - late + timedelta(microseconds=number)
         rupees = mutation.amount if mutation.amount is not None else -self._hand.rng.randint(100, 2_000)
         self._life.transactions.enter(
             Transaction(

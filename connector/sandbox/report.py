@@ -47,6 +47,8 @@ def resources_of(life: Life) -> list[str]:
 def change_body(change: Change) -> dict[str, Json]:
     """A change as JSON."""
     return {
+        "msisdn": change.holder,
+        "domain": change.domain,
         "n": change.n,
         "entity": change.entity,
         "version": change.version,
@@ -175,9 +177,10 @@ def faults(bank: Bank) -> Json:
 
 def inbox(bank: Bank, msisdn: str) -> Json:
     """What was sent to a holder, and the last one-time password."""
-    messages = [message for message in bank.desk.messages if message.msisdn == bank.life(msisdn).spec.msisdn]
+    life = bank.life(msisdn)
+    messages = [message for message in bank.desk.messages if message.msisdn == life.spec.msisdn]
     return {
-        "msisdn": msisdn,
+        "msisdn": life.spec.msisdn,
         "otp": messages[-1].otp if messages else None,
         "messages": [
             {"otp": m.otp, "channel": m.channel, "challenge_id": m.challenge_id, "sent_at": utc_instant(m.sent_at)}

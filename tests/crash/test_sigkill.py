@@ -1,6 +1,6 @@
 """SIGKILL at random moments: whatever the connector was doing, nothing is lost, doubled or out of order.
 
-The bank lives on in its own process; the connector is a real `zindigi run`, killed and started again. Access tokens are
+The bank lives on in its own process; the connector is a real `zindigi run`, killed and started again. Tokens are
 made to expire now and then, so that some kills fall into a refresh: a rotated token that never reached the vault ends in
 one ACTION_REQUIRED, and the driver then acts as the holder.
 """
