@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import signal
 import sqlite3
@@ -9,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import anyio.lowlevel
 import anyio.to_thread
 import pytest
 
@@ -174,6 +177,23 @@ async def test_a_second_process_is_refused_until_the_first_is_killed(path: Path)
     shard = await journal.acquire(0)
     assert shard.committed_number >= 1
     await reader.close()
+    await journal.close()
+
+
+@pytest.mark.parametrize("turns", range(5))
+async def test_a_commit_whose_task_is_cancelled_is_finished_and_known(path: Path, turns: int) -> None:
+    journal = await SqliteJournal.open(path, shard_count=1)
+    shard = await journal.acquire(0)
+    task = asyncio.ensure_future(shard.commit(numbered_commit(0, 1)))
+    for _ in range(turns):
+        await anyio.lowlevel.checkpoint()
+    task.cancel()
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    # Without a restore: the number is known at once, and the shard goes on from it.
+    assert shard.committed_number == (1 if turns else 0)
+    await shard.commit(numbered_commit(0, shard.committed_number + 1))
     await journal.close()
 
 
