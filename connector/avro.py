@@ -13,6 +13,7 @@ import io
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
+from decimal import Decimal
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -31,6 +32,8 @@ from connector.state import EntityState, ResourceMeta, StreamHead
 
 MAGIC = b"\xc3\x01"
 HEADER_BYTES = 10
+MAXIMUM_INTEGER_DIGITS = 16
+"""Digits before the point of a decimal(18,2). fastavro counts the digits written, so that 1E+20 passes for one."""
 
 Datum = dict[str, Any]
 
@@ -56,6 +59,7 @@ class Codec:
     def __init__(self, schema: Datum) -> None:
         self.schema = fastavro.parse_schema(json.loads(json.dumps(schema)))
         self.fingerprint = bytes.fromhex(fingerprint(to_parsing_canonical_form(schema), "CRC-64-AVRO"))
+        self.name = f"{schema['namespace']}.{schema['name']}"
         self._header = MAGIC + self.fingerprint
 
     def encode(self, datum: Datum) -> bytes:
@@ -69,8 +73,7 @@ class Codec:
         try:
             fastavro.schemaless_writer(out, self.schema, datum)
         except (ValueError, TypeError, OverflowError, KeyError, IndexError) as error:
-            name = self.schema["name"] if isinstance(self.schema, dict) else "?"
-            raise DataError(f"a value does not fit schema {name}: {type(error).__name__}") from None
+            raise DataError(f"a value does not fit schema {self.name}: {type(error).__name__}") from None
         return out.getvalue()
 
 
@@ -92,11 +95,11 @@ class SchemaStore:
         self._readers[codec.fingerprint] = codec
         return codec
 
-    def decode(self, value: bytes) -> Datum:
-        """A single-object encoded value, with whatever schema of ours wrote it.
+    def decode(self, value: bytes, like: Codec | None = None) -> Datum:
+        """A single-object encoded value, with whatever schema of ours wrote it; of the type of `like` where given.
 
         Raises:
-            DataError: not single-object encoded, an unknown fingerprint, or broken off.
+            DataError: not single-object encoded, an unknown fingerprint, another type, or broken off.
         """
         if value[:2] != MAGIC or len(value) < HEADER_BYTES:
             raise DataError("a value is not Avro single-object encoded (it should begin with c3 01)")
@@ -106,10 +109,15 @@ class SchemaStore:
                 f"no schema under schemas/avro has fingerprint {value[2:HEADER_BYTES].hex()}: "
                 "the value was written by a newer version"
             )
+        if like is not None and codec.name != like.name:
+            raise DataError(f"a {like.name} was expected, not a {codec.name}")
+        body = io.BytesIO(value[HEADER_BYTES:])
         try:
-            datum = fastavro.schemaless_reader(io.BytesIO(value[HEADER_BYTES:]), codec.schema, None)
-        except (EOFError, ValueError, IndexError, UnicodeDecodeError) as error:
+            datum = fastavro.schemaless_reader(body, codec.schema, None)
+        except (EOFError, ValueError, IndexError, OverflowError, ArithmeticError) as error:
             raise DataError(f"an Avro value is damaged: {type(error).__name__}") from None
+        if body.read(1):
+            raise DataError("an Avro value is damaged: bytes are left over at its end")
         if not isinstance(datum, dict):
             raise DataError("an Avro value is no record")
         return datum
@@ -140,8 +148,8 @@ def encode_event(domain: str, event: Event) -> bytes:
         DataError: a value does not fit the domain's schema.
     """
     datum = {name: _plain(getattr(event, name)) for name in _ENVELOPE}
-    datum["before"] = _wrap(event.before)
-    datum["after"] = _wrap(event.after)
+    datum["before"] = _wrap(domain, event.before)
+    datum["after"] = _wrap(domain, event.after)
     return schema_store().events[domain].encode(datum)
 
 
@@ -160,7 +168,8 @@ def decode_event(value: bytes) -> Datum:
 def encode_entity(domain: str, entity: EntityState) -> bytes:
     """An entity's state, its record within under the domain's own schema, so that either may evolve alone."""
     store = schema_store()
-    record = None if entity.record is None else store.records[domain].encode(_wrap(entity.record) or {})
+    wrapped = _wrap(domain, entity.record)
+    record = None if wrapped is None else store.records[domain].encode(wrapped)
     return store.entity.encode(
         {
             "entity_id": entity.entity_id,
@@ -181,8 +190,9 @@ def decode_entity(domain: str, value: bytes) -> EntityState:
         DataError: it cannot be decoded.
     """
     store = schema_store()
-    datum = store.decode(value)
-    record = None if datum["record"] is None else _unwrap(domain, store.decode(datum["record"]))
+    datum = store.decode(value, store.entity)
+    inner = datum["record"]
+    record = None if inner is None else _unwrap(domain, store.decode(inner, store.records[domain]))
     return EntityState(
         entity_id=datum["entity_id"],
         version=datum["version"],
@@ -217,7 +227,8 @@ def decode_head(value: bytes) -> StreamHead:
     Raises:
         DataError: it cannot be decoded.
     """
-    datum = schema_store().decode(value)
+    store = schema_store()
+    datum = store.decode(value, store.head)
     resources_ = {meta["name"]: _meta(meta) for meta in datum.pop("resources")}
     return StreamHead(**datum, resources=resources_)
 
@@ -243,6 +254,8 @@ def _to_datum(value: Any) -> Datum:  # noqa: ANN401  # any of our frozen datacla
 def _plain(value: Any) -> Any:  # noqa: ANN401  # Avro's plain values
     if isinstance(value, tuple) and not isinstance(value, BookingKey):
         return [_plain(item) for item in value]
+    if value.__class__ is Decimal and value.adjusted() >= MAXIMUM_INTEGER_DIGITS:
+        raise DataError("an amount has more digits than decimal(18,2) holds")
     return _to_datum(value) if is_dataclass(value) else value
 
 
@@ -251,8 +264,13 @@ def _field_names(kind: type) -> tuple[str, ...]:
     return tuple(field.name for field in fields(kind))
 
 
-def _wrap(record: Record | None) -> Datum | None:
-    return None if record is None else {record.KIND: _to_datum(record)}
+def _wrap(domain: str, record: Record | None) -> Datum | None:
+    if record is None:
+        return None
+    if record.KIND not in _record_types(domain):
+        # Avro would leave the unknown field out and write a state without any record.
+        raise DataError(f"no record of {domain} is called {record.KIND}")
+    return {record.KIND: _to_datum(record)}
 
 
 @cache

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import date, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone
 
 from connector.domains.model import (
     EPOCH,
@@ -59,6 +59,17 @@ def lower_bound(kind: ResourceKind, floor: BookingKey | None, entities: Iterable
     if kind.feed is Feed.ASCENDING:
         return BookingKey(min(oldest.order, floor.order + 1), "")
     return day_start(karachi_day(bound))
+
+
+def served_from(kind: ResourceKind, at: datetime) -> BookingKey | None:
+    """From where on the bank surely serves a ledger at `at`, by its own clock; None where it keeps everything.
+
+    What is older may leave the feed without having been removed, so no read may claim its absence: the newest entry's
+    time tells nothing of it in an account that has been quiet for long. A day of margin is for clocks that differ.
+    """
+    if kind.window is None or kind.window.retention_days is None:
+        return None
+    return BookingKey(micros(at) - (kind.window.retention_days - 1) * MICROS_PER_DAY, "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,191 @@
+"""One event of every kind of record. Every person, IBAN, CNIC and number here is invented."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
+
+from connector.domains.lending import Installment, Loan, Repayment
+from connector.domains.lifecycle import Checkpoint, ConsentRecord, LinkStatus, StreamBehind
+from connector.domains.loyalty import PointsEntry, Voucher
+from connector.domains.model import Record
+from connector.domains.transactions import BalanceChain, Counterparty, Transaction
+from connector.events import Event, Provenance, Related, event_id
+
+KARACHI = timezone(timedelta(hours=5))
+ACCOUNT = "acc-0000000000000001"
+OBSERVED_AT = datetime(2026, 3, 1, 4, 31, 2, 123456, tzinfo=UTC)
+
+PENDING = Transaction(
+    iban="PK25JSBL9999903000000101",
+    transaction_id="TX-1001",
+    replaces=None,
+    rail="RAAST_P2P",
+    rail_source="RAAST_P2P",
+    bank_transaction_code="PMNT-IRCT-ESCT",
+    amount=Decimal("-2500.00"),
+    currency="PKR",
+    status="PENDING",
+    status_source="pending",
+    initiated_at=datetime(2026, 3, 1, 9, 30, 0, 250000, tzinfo=KARACHI),
+    initiated_at_source="2026-03-01T09:30:00.25+05:00",
+    posted_at=None,
+    posted_at_source=None,
+    balance_after=None,
+    counterparty=Counterparty("+923000000123", "PK53JSBL9999903000000202", None, "Invented Person"),
+    biller=None,
+    receipt_ref="R-77",
+)
+POSTED = replace(
+    PENDING,
+    transaction_id="TX-1002",
+    replaces="TX-1001",
+    status="POSTED",
+    status_source="posted",
+    posted_at=datetime(2026, 3, 1, 9, 31, tzinfo=KARACHI),
+    posted_at_source="2026-03-01T09:31:00+05:00",
+    balance_after=Decimal("9999999999999999.99"),
+)
+UNKNOWN_RAIL = replace(
+    POSTED,
+    transaction_id="TX-1003",
+    replaces=None,
+    rail="UNKNOWN",
+    rail_source="QR_2027",
+    bank_transaction_code=None,
+    amount=Decimal("0.01"),
+    counterparty=None,
+    biller="Invented Electric, Lahore – لاہور",
+    receipt_ref=None,
+)
+BROKEN = BalanceChain(PENDING.iban, "BROKEN", "TX-1001", "TX-1002", Decimal("100.00"), Decimal("99.99"))
+LOAN = Loan(
+    loan_id="LN-7",
+    product="Advance Cash",
+    principal=Decimal("25000.00"),
+    markup=Decimal("1250.00"),
+    outstanding=Decimal("26250.00"),
+    currency="PKR",
+    status="ACTIVE",
+    status_source="ACTIVE",
+    disbursed_on=date(2026, 2, 27),
+    due_on=date(2026, 3, 27),
+    closed_on=None,
+    disbursal_transaction_id="TX-900",
+)
+INSTALLMENT = Installment(
+    loan_id="LN-7",
+    number=1,
+    due_on=date(2026, 3, 6),
+    amount=Decimal("6562.50"),
+    paid_amount=Decimal("0.00"),
+    currency="PKR",
+    status="DUE",
+    status_source="DUE",
+)
+REPAYMENT = Repayment("RP-3", "LN-7", Decimal("6562.50"), "PKR", date(2026, 3, 6), "TX-950")
+POINTS = PointsEntry(
+    entry_id=42,
+    kind="REDEEMED",
+    kind_source="REDEEM",
+    points=-500,
+    at=datetime(2026, 3, 1, 4, 30, tzinfo=UTC),
+    at_source="2026-03-01T04:30:00Z",
+    description="Invented café",
+    source_ref=None,
+    voucher_id="VC-1",
+)
+VOUCHER = Voucher(
+    voucher_id="VC-1",
+    title="Two teas",
+    points=500,
+    status="EXPIRED",
+    status_source="EXPIRED",
+    issued_at=datetime(2026, 3, 1, 4, 30, tzinfo=UTC),
+    issued_at_source="2026-03-01T04:30:00Z",
+    expires_on=date(2026, 4, 1),
+    redeemed_at=None,
+    redeemed_at_source=None,
+)
+LINK = LinkStatus("ACTION_REQUIRED", "otp", "app-session", ("lending", "transactions"), 3, OBSERVED_AT)
+CONSENT = ConsentRecord(
+    consent_id="consent-1",
+    status="AUTH",
+    domains=("lending", "transactions"),
+    valid_from=datetime(2026, 1, 1, tzinfo=UTC),
+    valid_until=datetime(2027, 1, 1, tzinfo=UTC),
+    text_sha256="00" * 32,
+    language="ur-PK",
+)
+CHECKPOINT = Checkpoint(5, OBSERVED_AT, 3, (StreamBehind(ACCOUNT, "lending", "STALE", None),))
+
+RECORDS: dict[str, tuple[Record, ...]] = {
+    "transactions": (PENDING, POSTED, UNKNOWN_RAIL, BROKEN),
+    "lending": (LOAN, INSTALLMENT, REPAYMENT),
+    "loyalty": (POINTS, VOUCHER),
+    "lifecycle": (LINK, CONSENT, CHECKPOINT),
+}
+
+
+def event(
+    domain: str, op: str, version: int, event_type: str, *, before: Record | None = None, after: Record | None = None
+) -> Event:
+    record = after or before
+    entity_id = record.entity_id if record else "stream"
+    effective = after.effective if after else None
+    instant = effective if isinstance(effective, datetime) else None
+    return Event(
+        event_id=event_id(ACCOUNT, domain, domain, entity_id, version),
+        event_type=event_type,
+        op=op,
+        account_id=ACCOUNT,
+        entity_id=entity_id,
+        entity_version=version,
+        sequence=17,
+        resource=domain,
+        effective_at=instant,
+        effective_date=effective if instant is None else None,
+        observed_at=OBSERVED_AT,
+        consent_id="consent-1",
+        source=Provenance("app-session", "bank", "2", "1", "live", "ab" * 16 if after else None),
+        before=before,
+        after=after,
+    )
+
+
+EVENTS: dict[str, dict[str, Event]] = {
+    "transactions": {
+        "pending": event("transactions", "c", 1, "TransactionPending", after=PENDING),
+        "posted": replace(
+            event("transactions", "u", 2, "TransactionPosted", before=PENDING, after=POSTED),
+            entity_id="TX-1001",
+            supersedes="TX-1001",
+            changed=("transaction_id", "replaces", "status"),
+        ),
+        "unknown_rail": event("transactions", "c", 1, "TransactionPosted", after=UNKNOWN_RAIL),
+        "removed": event("transactions", "d", 3, "TransactionRemoved", before=POSTED),
+        "chain_broken": event("transactions", "c", 1, "BalanceChainBroken", after=BROKEN),
+        "stream_closed": replace(event("transactions", "s", 2, "StreamClosed"), reason="consent"),
+    },
+    "lending": {
+        "loan": replace(
+            event("lending", "c", 1, "LoanDisbursed", after=LOAN),
+            related=(Related("disbursal_transaction", "transactions", "TX-900"),),
+        ),
+        "installment": event("lending", "c", 1, "InstallmentDue", after=INSTALLMENT),
+        "repayment": event("lending", "c", 1, "LoanRepaid", after=REPAYMENT),
+    },
+    "loyalty": {
+        "points": replace(
+            event("loyalty", "c", 1, "PointsRedeemed", after=POINTS),
+            related=(Related("voucher", "loyalty", "VC-1"),),
+        ),
+        "voucher": event("loyalty", "u", 2, "VoucherExpired", before=replace(VOUCHER, status="ISSUED"), after=VOUCHER),
+    },
+    "lifecycle": {
+        "link": event("lifecycle", "c", 1, "LinkActionRequired", after=LINK),
+        "consent": event("lifecycle", "c", 1, "ConsentGranted", after=CONSENT),
+        "checkpoint": replace(event("lifecycle", "c", 1, "Checkpoint", after=CHECKPOINT), account_id="shard/5"),
+    },
+}
