@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 from connector.sandbox.gateway import Call, Endpoint
 from connector.sandbox.replies import Page, Refusal, Reply, Row, Visit, bad_request
+from connector.sandbox.transactions import with_balance
 from connector.sandbox.wire import Body, Json, decode_cursor, encode_cursor, micros, midnight
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from connector.sandbox.core import Bank
+    from connector.sandbox.ledger import Change
     from connector.sandbox.transactions import Position
 
 _DATE = re.compile(r"^\d{4}-\d{2}-\d{2}$", re.ASCII)
@@ -79,12 +81,16 @@ def _transactions(bank: Bank, call: Call) -> Reply:
     life = bank.lives[call.holder]
     entries, more = life.transactions.feeds[iban].page(since=visit.since, before=before, limit=limit)
     present = life.ledgers["transactions"].present
-    rows = tuple(Row(entry.body(), ((entry.entity, present[entry.entity].version),)) for entry in entries)
+    rows = tuple(_row(present[entry.entity], entry.balance_paisa) for entry in entries)
     next_cursor = None
     if more:
         booked, transaction_id = entries[-1].transaction.position
         next_cursor = encode_cursor(iban, str(booked), transaction_id, str(visit.asked["from"] or ""))
     return Reply(page=Page(visit, rows, next_cursor, _envelope), cacheable=True)
+
+
+def _row(change: Change, balance_paisa: int | None) -> Row:
+    return Row(with_balance(change.body or {}, balance_paisa), ((change.entity, change.version),))
 
 
 def _envelope(items: list[Json], next_token: str | None) -> Body:

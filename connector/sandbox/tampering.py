@@ -93,7 +93,7 @@ def _shown_again(bank: Bank, target: Target, page: Page) -> tuple[Row, ...]:
     read = bank.watch.resource(visit.msisdn, visit.resource).current
     here = {version[0] for row in page.rows for version in row.versions}
     transactions = bank.lives[visit.msisdn].transactions
-    served = list(read.served) if read is not None else []
+    served = list(read.latest) if read is not None else []
     earlier = [entity for entity in served if entity not in here and transactions.get(entity) is not None]
     if not earlier or not bank.faults.fire("mutate_while_paging", target):
         return ()

@@ -87,8 +87,12 @@ class FeedEntry:
 
     def body(self) -> dict[str, Json]:
         """The whole wire item."""
-        balance = None if self.balance_paisa is None else money(self.balance_paisa)
-        return {**self.transaction.body(), "balance_after": balance}
+        return with_balance(self.transaction.body(), self.balance_paisa)
+
+
+def with_balance(body: Body, balance_paisa: int | None) -> dict[str, Json]:
+    """The wire item of an entry that is rendered already."""
+    return {**body, "balance_after": None if balance_paisa is None else money(balance_paisa)}
 
 
 class Feed:

@@ -36,7 +36,10 @@ _LOG_LENGTH = 400
 
 @dataclass(slots=True)
 class Read:
-    """One read of one resource. `began` and `last` are ordinals, `epoch` counts the clients killed before it."""
+    """One read of one resource. `began` and `last` are ordinals, `epoch` counts the clients killed before it.
+
+    `served` holds the versions shown, `latest` the last one of each entity.
+    """
 
     number: int
     visit: Visit
@@ -50,7 +53,8 @@ class Read:
     mutated: bool = False
     tampered: bool = False
     outcome: Outcome = "open"
-    served: dict[str, int] = field(default_factory=dict)
+    latest: dict[str, int] = field(default_factory=dict)
+    served: set[tuple[str, int]] = field(default_factory=set)
     tokens: set[str] = field(default_factory=set)
 
     @property
@@ -74,7 +78,7 @@ class Read:
             "not_modified": self.not_modified,
             "terminal": self.terminal,
             "outcome": self.outcome,
-            "entities": len(self.served),
+            "entities": len(self.latest),
         }
 
 
@@ -202,23 +206,22 @@ class ResourceWatch:
     def _show(self, read: Read, entity: str, version: int) -> None:
         sight = self._sights.setdefault((entity, version), Sight())
         sight.note(read.number)
-        before = read.served.get(entity)
-        if before == version:
-            return
-        if before is not None:
+        if read.latest.setdefault(entity, version) != version:
             read.mutated = True
-        read.served[entity] = version
-        sight.open_reads += 1
+        read.latest[entity] = version
+        if (entity, version) not in read.served:
+            read.served.add((entity, version))
+            sight.open_reads += 1
 
     def _close(self, read: Read, outcome: Outcome, *, confirmed: bool) -> None:
         read.outcome = outcome
-        for entity, version in read.served.items():
-            sight = self._sights[entity, version]
-            sight.open_reads = 0
+        for shown in read.served:
+            sight = self._sights[shown]
+            sight.open_reads -= 1
             sight.confirmed = sight.confirmed or confirmed
         if outcome == "complete":
             self._complete.append(_Complete(read.began, read.visit.since, read.epoch))
-        read.served = {}
+        read.served = set()
         read.tokens = set()
 
 
