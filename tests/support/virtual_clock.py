@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
@@ -23,10 +24,12 @@ class VirtualClock:
     """Implements the `Clock` port.
 
     Manual: `await clock.advance(60)` wakes sleepers in the order of their deadlines. Auto: a sleeper whose deadline is
-    the next one moves the clock there by itself.
+    the next one moves the clock there by itself. `settled` waits until nobody has anything left to do but sleep; where
+    work goes on in threads, a few rounds of the event loop are not enough.
     """
 
     def __init__(self, start: datetime = START, *, auto_advance: bool = False) -> None:
+        self.settled: Callable[[], Awaitable[None]] = settle
         self._start = start
         self._elapsed = timedelta()
         self._auto_advance = auto_advance
@@ -63,10 +66,10 @@ class VirtualClock:
     async def advance(self, seconds: float) -> None:
         """Move on by `seconds`, waking whoever is due on the way and letting them run."""
         target = self._elapsed + timedelta(seconds=seconds)
-        await settle()
+        await self.settled()
         while self._sleepers and self._sleepers[0][0] <= target:
             self._wake_first()
-            await settle()
+            await self.settled()
         self._elapsed = target
 
     def jump(self, seconds: float) -> None:

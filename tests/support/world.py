@@ -7,14 +7,14 @@ ones. Every event is decoded with the published schemas before anybody judges it
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 import httpx
 
@@ -24,7 +24,7 @@ from connector.consent import Consent
 from connector.domains.registry import DOMAINS
 from connector.journal.sqlite import SqliteJournal, SqliteReader
 from connector.links import Command, Link
-from connector.ports import Clock, Journal
+from connector.ports import Clock, Journal, Vault
 from connector.runtime.backend import BackendLimits
 from connector.runtime.options import WorkerOptions
 from connector.runtime.poller import PollLimits
@@ -40,12 +40,32 @@ from connector.sources.zindigi.http import BankHttp
 from connector.sources.zindigi.options import ZindigiOptions
 from connector.sources.zindigi.source import ZindigiSource
 from connector.vault import SqliteVault
+from tests.support.activity import Activity, Counted
+from tests.support.contract import CheckedTransport, Contract
+from tests.support.virtual_clock import VirtualClock
 
 SCENARIOS = Path(__file__).parents[2] / "config" / "scenarios"
+CONTRACT = Contract()
 MASTER_KEY = bytes(range(32))
 UNLIMITED = BackendLimits(maximum_concurrency=8, rate_per_second=1e6, failure_threshold=10**6)
 BACKENDS = ("bank", "advance-cash", "z-miles")
 OPTIONS = WorkerOptions(backends=dict.fromkeys(BACKENDS, UNLIMITED), linger_seconds=0.0)
+
+
+class BankClock:
+    """The bank's front door on the connector's virtual clock: tokens and locks run out on both sides at once."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def monotonic(self) -> float:
+        return self._clock.monotonic()
+
+    def wall(self) -> datetime:
+        return self._clock.now()
+
+    async def sleep(self, seconds: float) -> None:
+        await self._clock.sleep(seconds)
 
 
 @dataclass(slots=True)
@@ -60,6 +80,8 @@ class World:
     reader: SqliteReader
     vault: SqliteVault
     source: ZindigiSource
+    transport: CheckedTransport
+    activity: Activity
     options: WorkerOptions = OPTIONS
     msisdn_of: dict[str, str] = field(default_factory=dict)
     commands: int = 0
@@ -73,26 +95,39 @@ class World:
         *,
         seed: int = 1,
         clock: Clock | None = None,
-        journal: Journal | None = None,
+        journal: Callable[[SqliteJournal], Journal] = lambda journal: journal,
         options: WorkerOptions = OPTIONS,
+        page_limit: int = 50,
     ) -> AsyncIterator[World]:
-        """Everything opened; closed at the end of the block."""
+        """Everything opened; closed at the end of the block. `journal` may stand something before the real one.
+
+        On a virtual clock the bank's front door runs on it, too, and it moves on only while nothing is under way. An
+        answer of the bank that breaks its contract fails the block.
+        """
         loaded = scenario if isinstance(scenario, Scenario) else load_scenario(SCENARIOS / f"{scenario}.toml")
-        app = create_app(loaded, seed)
+        app = create_app(loaded, seed, None if clock is None else BankClock(clock))
+        activity = Activity()
+        if isinstance(clock, VirtualClock):
+            clock.settled = activity.settle
         clock = clock or SystemClock()
-        own_journal = journal or await SqliteJournal.open(directory / "journal.db", shard_count=1)
+        file = await SqliteJournal.open(directory / "journal.db", shard_count=1)
         reader = await SqliteReader.open(directory / "journal.db", clock=clock)
         vault = await SqliteVault.open(directory / "vault.db", MASTER_KEY)
-        source_options = ZindigiOptions(base_url="http://127.0.0.1:1", transactions_page_limit=50)
-        http = BankHttp(source_options, clock, transport=httpx.ASGITransport(app=app))
-        source = ZindigiSource(http, vault, clock, source_options)
+        source_options = ZindigiOptions(base_url="http://127.0.0.1:1", transactions_page_limit=page_limit)
+        transport = CheckedTransport(httpx.ASGITransport(app=app), app.state.bank, activity, CONTRACT)
+        http = BankHttp(source_options, clock, transport=transport)
+        counted_vault = Counted(vault, activity)
+        source = ZindigiSource(http, counted_vault, clock, source_options)
+        used: Any = Counted(journal(file), activity)
         try:
-            yield cls(app.state.bank, app, directory, clock, own_journal, reader, vault, source, options)
+            yield cls(app.state.bank, app, directory, clock, used, reader, vault, source, transport, activity, options)
+            if transport.failure is not None:
+                raise transport.failure
         finally:
             await source.close()
             await vault.close()
             await reader.close()
-            await own_journal.close()
+            await file.close()
 
     def holder(self, label: str) -> dict[str, Any]:
         """What the bank knows of a holder."""
@@ -135,7 +170,7 @@ class World:
         return ShardWorker(
             0,
             journal=self.journal,
-            vault=self.vault,
+            vault=cast("Vault", Counted(self.vault, self.activity)),
             source=self.source,
             clock=self.clock,
             options=self.options,
