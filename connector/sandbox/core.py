@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import TYPE_CHECKING
 
+from connector.sandbox import report
 from connector.sandbox.clock import Clock, SystemClock
 from connector.sandbox.faults import Faults
 from connector.sandbox.ledger import DOMAINS, Change, Domain
@@ -24,7 +25,10 @@ from connector.sandbox.watch import Watch
 from connector.sandbox.wire import micros
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from connector.sandbox.scenario import Scenario
+    from connector.sandbox.wire import Json
 
 _EMPTY_STEPS_AT_MOST = 50
 _CALLS_KEPT = 5_000
@@ -176,8 +180,20 @@ class Bank:
         return self._changes_since(before)
 
     def client_lost(self) -> None:
-        """The driver says that the client process was killed."""
+        """The driver says that the client process was killed; to be said before another one starts."""
         self.watch.lose_client()
+
+    def truth(self, *, holder: str | None = None, domains: Collection[Domain] = DOMAINS) -> Json:
+        """See `report.truth`."""
+        return report.truth(self, holder=holder, domains=domains)
+
+    def reads(self) -> Json:
+        """See `report.reads`."""
+        return report.reads(self)
+
+    def settled(self, complete_reads: int = 3, *, domains: Collection[Domain] = DOMAINS) -> Json:
+        """See `report.settled`."""
+        return report.settled(self, complete_reads=complete_reads, domains=domains)
 
     def record_call(self, method: str, path: str, msisdn: str | None, status: int) -> None:
         """Remember a call."""

@@ -116,8 +116,17 @@ def _strike_row(bank: Bank, target: Target, row: Row) -> Row:
         changed = _change_field(row.body, kind, fault.spec.params)
         if changed is not row.body:
             fault.fired += 1
-            return Row(changed, ())
+            return Row(changed, _unharmed(row, fault.spec.params.field))
     return row
+
+
+def _unharmed(row: Row, field: str) -> tuple[tuple[str, int], ...]:
+    """The versions that a row still shows when a field moved: of a loan, the parts that the field is no part of."""
+    name = field.split(".", maxsplit=1)[0]
+    if name == "LOAN_ID" or len(row.versions) == 1:
+        return ()
+    harmed = {"SCHEDULE": "installment/", "REPAYMENTS": "repayment/"}.get(name, "loan/")
+    return tuple(version for version in row.versions if not version[0].startswith(harmed))
 
 
 def _strike_root(bank: Bank, target: Target, body: Body) -> Body:

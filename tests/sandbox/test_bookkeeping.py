@@ -137,6 +137,20 @@ async def test_a_field_that_moved_hides_that_item_only(adult: Any) -> None:
     assert (await adult.standing(spoiled), await adult.standing(sound)) == ("coalesced", "observable")
 
 
+async def test_a_field_that_moved_in_a_loan_leaves_its_other_parts(visitor: Any) -> None:
+    borrower = await visitor("borrower").log_in()
+    await borrower.mutate("lending", "disburse")
+    await borrower.mutate("lending", "repay")
+    for field, hidden in (("OUTSTANDING", {"loan"}), ("SCHEDULE.AMOUNT", {"installment"}), ("LOAN_ID", set())):
+        await borrower.http.delete("/sandbox/faults")
+        await borrower.fault("field_missing", count=None, params={"field": field})
+        await borrower.inquire()
+        changes = (await borrower.truth("lending"))["changes"]
+        read = (await borrower.http.get("/sandbox/reads")).json()[0]["reads"]
+        shown = {c["entity"].split("/")[0] for c in changes if c["served"] is not None and c["served"]["last"] == read}
+        assert shown == ({"loan", "installment", "repayment"} - hidden if hidden else set())
+
+
 @pytest.mark.parametrize("kind", ["server_error", "invalid_cursor", "rate_limit", "expire_token"])
 async def test_a_read_whose_continuation_failed_is_doubtful(adult: Any, kind: str) -> None:
     (first,) = await adult.mutate("transactions", "amend", age_days=0)
