@@ -6,9 +6,9 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from connector.cli.common import Common
 from connector.cli.prompts import say
 from connector.cli.screen import show_json, show_table
+from connector.cli.settings_flags import SettingsFlags
 from connector.master_key import make_master_key
 
 config_app = App(name="config", help="Look at the settings.")
@@ -16,14 +16,14 @@ vault_app = App(name="vault", help="The vault that keeps bank sessions, sealed."
 
 
 @config_app.command
-def show(*, json: Annotated[bool, Parameter(negative="")] = False, common: Common | None = None) -> None:
+def show(*, json: Annotated[bool, Parameter(negative="")] = False, flags: SettingsFlags | None = None) -> None:
     """Show every setting that holds, and where it came from. Secrets are masked.
 
     Args:
         json: One JSON object instead of a table.
-        common: Where settings come from.
+        flags: Where settings come from.
     """
-    values = list((common or Common()).load().values())
+    values = list((flags or SettingsFlags()).load().values())
     if json:
         show_json({value.key: {"value": value.text, "source": value.source} for value in values})
     else:
@@ -31,15 +31,15 @@ def show(*, json: Annotated[bool, Parameter(negative="")] = False, common: Commo
 
 
 @vault_app.command
-def init(*, common: Common | None = None) -> None:
+def init(*, flags: SettingsFlags | None = None) -> None:
     """Make the master key that seals the vault, in the file vault.master_key_file (mode 0600).
 
     A key that is there already is never overwritten: without it the vault cannot be opened.
 
     Args:
-        common: Where settings come from.
+        flags: Where settings come from.
     """
-    path = (common or Common()).load().settings.vault.master_key_file
+    path = (flags or SettingsFlags()).load().settings.vault.master_key_file
     make_master_key(path)
     say("The master key is written. Keep a copy in a safe place: without it, every link must be made anew.")
     print(path)

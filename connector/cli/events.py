@@ -9,11 +9,11 @@ from cyclopts import Parameter
 from rich.text import Text
 
 from connector.avro import decode_event
-from connector.cli.common import Common, reading
 from connector.cli.exits import UsageError
 from connector.cli.link_status import known_links
 from connector.cli.links import find_link
 from connector.cli.screen import console, show_json
+from connector.cli.settings_flags import SettingsFlags, reading
 from connector.domains.lifecycle import NAME as LIFECYCLE
 from connector.domains.registry import DOMAINS
 from connector.ports import StoredEvent
@@ -32,7 +32,8 @@ def events(
     account: str | None = None,
     domain: Annotated[list[str] | None, Parameter(negative="")] = None,
     json: Annotated[bool, Parameter(negative="")] = False,
-    common: Common | None = None,
+    raw: Annotated[bool, Parameter(negative="")] = False,
+    flags: SettingsFlags | None = None,
 ) -> None:
     """Show committed events, oldest first. Works while the connector runs.
 
@@ -41,9 +42,12 @@ def events(
         account: Only of this account: its id, the beginning of it, or its label.
         domain: Only of this domain (transactions, lending, loyalty, lifecycle). May be given again.
         json: The whole event as one JSON object a line. Amounts are strings.
-        common: Where settings come from.
+        raw: Topic, a tab, and the value's bytes in hex: what examples/ decode with schemas/ alone.
+        flags: Where settings come from.
     """
-    settings = (common or Common()).load().settings
+    if json and raw:
+        raise UsageError("--json and --raw: one of them")
+    settings = (flags or SettingsFlags()).load().settings
     for name in domain or ():
         if name not in TOPICS:
             raise UsageError(f"unknown domain {name}{nearest(name, TOPICS)} (there are {', '.join(TOPICS)})")
@@ -54,7 +58,9 @@ def events(
             key = find_link(await known_links(reader), account).account_id if account is not None else None
             screen = console()
             async for event in reader.read_events(topics, key=key, follow=follow):
-                if json:
+                if raw:
+                    print(f"{event.topic}\t{event.value.hex()}", flush=True)
+                elif json:
                     show_json(as_json(event))
                 else:
                     screen.print(as_line(event), soft_wrap=True)

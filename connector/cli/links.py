@@ -10,12 +10,12 @@ from typing import Annotated, Final
 import anyio
 from cyclopts import App, Parameter
 
-from connector.cli.common import Common, reading
 from connector.cli.consent_form import write_consent_form
 from connector.cli.exits import DeclinedError, UsageError
 from connector.cli.link_status import LinkView, known_links, view_links
 from connector.cli.prompts import agree, ask, ask_secret, say
 from connector.cli.screen import show_json, show_table
+from connector.cli.settings_flags import SettingsFlags, reading
 from connector.clock import SystemClock
 from connector.consent import Consent
 from connector.domains.registry import DOMAINS
@@ -47,7 +47,7 @@ def connect(
     days: int | None = None,
     yes: Yes = False,
     wait_seconds: Wait = 3.0,
-    common: Common | None = None,
+    flags: SettingsFlags | None = None,
 ) -> None:
     """Link an account: consent, then PIN and one-time password. Prints the account id.
 
@@ -61,9 +61,9 @@ def connect(
         days: For how many days consent is given, 1 to 365.
         yes: The holder has accepted the consent text already: it is shown, but not asked about.
         wait_seconds: How long to wait for a running connector to take the link up.
-        common: Where settings come from.
+        flags: Where settings come from.
     """
-    effective = (common or Common()).load()
+    effective = (flags or SettingsFlags()).load()
     wanted = _domains_named(domains)
     lasting = effective.settings.consent.default_days if days is None else days
     if not 1 <= lasting <= MAXIMUM_DAYS:
@@ -126,9 +126,9 @@ async def _log_in(settings: Settings, master_key: bytes, msisdn: str) -> str:
 
 
 @link_app.command(name="list")
-def list_links(*, json: Json = False, common: Common | None = None) -> None:
+def list_links(*, json: Json = False, flags: SettingsFlags | None = None) -> None:
     """Show every link, how it stands, and until when consent is given."""
-    effective = (common or Common()).load()
+    effective = (flags or SettingsFlags()).load()
     views = anyio.run(_views, effective)
     if json:
         for view in views:
@@ -153,35 +153,37 @@ async def _views(effective: Effective) -> list[LinkView]:
 
 
 @link_app.command
-def pause(account: Account, /, *, wait_seconds: Wait = 3.0, common: Common | None = None) -> None:
+def pause(account: Account, /, *, wait_seconds: Wait = 3.0, flags: SettingsFlags | None = None) -> None:
     """Stop reading an account for a while; nothing is forgotten."""
-    _change("pause", account, common, wait_seconds)
+    _change("pause", account, flags, wait_seconds)
 
 
 @link_app.command
-def resume(account: Account, /, *, wait_seconds: Wait = 3.0, common: Common | None = None) -> None:
+def resume(account: Account, /, *, wait_seconds: Wait = 3.0, flags: SettingsFlags | None = None) -> None:
     """Go on reading a paused account."""
-    _change("resume", account, common, wait_seconds)
+    _change("resume", account, flags, wait_seconds)
 
 
 @link_app.command
-def remove(account: Account, /, *, yes: Yes = False, wait_seconds: Wait = 3.0, common: Common | None = None) -> None:
+def remove(
+    account: Account, /, *, yes: Yes = False, wait_seconds: Wait = 3.0, flags: SettingsFlags | None = None
+) -> None:
     """Revoke: stop reading an account, end its session at the bank and delete its tokens.
 
     Args:
         account: Account id, the beginning of one, or a label.
         yes: Do not ask.
         wait_seconds: How long to wait for a running connector to apply it.
-        common: Where settings come from.
+        flags: Where settings come from.
     """
     if not yes and not agree(f"Remove the link {account}?"):
         raise DeclinedError("the link stays")
-    _change("remove", account, common, wait_seconds)
+    _change("remove", account, flags, wait_seconds)
 
 
 @link_app.command(name="accept-removals")
 def accept_removals(
-    account: Account, domain: str, /, *, wait_seconds: Wait = 3.0, common: Common | None = None
+    account: Account, domain: str, /, *, wait_seconds: Wait = 3.0, flags: SettingsFlags | None = None
 ) -> None:
     """Believe a mass disappearance that was held back, in one domain of an account.
 
@@ -191,16 +193,16 @@ def accept_removals(
         account: Account id, the beginning of one, or a label.
         domain: transactions, lending or loyalty.
         wait_seconds: How long to wait for a running connector to apply it.
-        common: Where settings come from.
+        flags: Where settings come from.
     """
     [named] = _domains_named([domain])
-    _change("accept_removals", account, common, wait_seconds, domain=named)
+    _change("accept_removals", account, flags, wait_seconds, domain=named)
 
 
 def _change(
-    kind: CommandKind, account: str, common: Common | None, wait_seconds: float, *, domain: str | None = None
+    kind: CommandKind, account: str, flags: SettingsFlags | None, wait_seconds: float, *, domain: str | None = None
 ) -> None:
-    settings = (common or Common()).load().settings
+    settings = (flags or SettingsFlags()).load().settings
 
     async def changing() -> None:
         async with reading(settings) as reader:

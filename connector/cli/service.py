@@ -6,21 +6,21 @@ from pathlib import Path
 
 import anyio
 
-from connector.cli.common import Common
 from connector.cli.prompts import say
 from connector.cli.screen import show_table
+from connector.cli.settings_flags import SettingsFlags
 from connector.master_key import read_master_key
 
 
-def run(*, common: Common | None = None) -> None:
+def run(*, flags: SettingsFlags | None = None) -> None:
     """Run the connector: poll every linked account and write its changes to the journal.
 
     SIGTERM and Ctrl-C finish what is in flight and end it; whatever else ends it loses nothing.
 
     Args:
-        common: Where settings come from.
+        flags: Where settings come from.
     """
-    effective = (common or Common()).load()
+    effective = (flags or SettingsFlags()).load()
     # Asked before anything starts, so that a missing secret is said with every place where it was looked for.
     master_key = read_master_key(effective.settings, effective.sources)
     from connector.runtime.connector import run_connector  # noqa: PLC0415  the other commands start without it

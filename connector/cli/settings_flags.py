@@ -20,7 +20,7 @@ from connector.telemetry import configure_logging
 
 @Parameter(name="*", group="Settings")
 @dataclass(frozen=True)
-class Common:
+class SettingsFlags:
     """Where settings come from.
 
     Attributes:
