@@ -149,6 +149,9 @@ class Vault(Protocol):
         Raises: ConsentError when it was destroyed (an erased account never comes back).
         """
 
+    async def shard_key(self, shard: int) -> bytes:
+        """The 32-byte key of what a shard commits about itself; the same on every call, stored nowhere."""
+
     async def load_session(self, account_id: str) -> Session | None:
         """The session of the highest generation, or None."""
 

@@ -1,1 +1,1 @@
-"""The command line."""
+"""The command line: `zindigi`. Reads, asks and shows; whatever changes a link goes through the journal as a command."""

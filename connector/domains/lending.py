@@ -138,7 +138,8 @@ def _name_event(op: str, before: Record | None, after: Record | None) -> str:
 
 
 def _held_by(profile: Profile) -> bool:
-    return not profile.minor
+    # Credit needs a verified adult: basic (L0) and under-18 accounts have no such surface.
+    return not profile.minor and profile.tier != "L0"
 
 
 LENDING = Domain(

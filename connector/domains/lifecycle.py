@@ -98,6 +98,7 @@ class Checkpoint:
     shard: int
     polled_until: datetime
     streams: int
+    behind_count: int
     behind: tuple[StreamBehind, ...]
 
     @property

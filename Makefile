@@ -1,0 +1,78 @@
+# Everything that `make test` checks can be run alone. `make help` lists it.
+
+VENV := .venv
+BIN := $(VENV)/bin
+WORKERS ?= 2
+PIP_COMPILE := $(BIN)/pip-compile --quiet --strip-extras --generate-hashes --allow-unsafe --no-header \
+	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options
+PYTEST := $(BIN)/python -m pytest
+
+# Each directory of tests can be run alone: `make unit`, `make contract`, …
+SUITES := $(filter-out support,$(patsubst tests/%/,%,$(wildcard tests/*/)))
+
+# The first interpreter that is at least 3.11; 3.11 itself, which the locks are made for, where it is there.
+FIND_PYTHON := for candidate in python3.11 python3 python3.12 python3.13 python3.14 python; do \
+	if $$candidate -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+		echo $$candidate; break; fi; done
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test proof lint types imports format lock clean $(SUITES)
+
+help: ## list what can be made
+	@echo "make TARGET, one of:"
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "or the tests of one kind: $(sort $(SUITES))"
+
+demo: $(VENV)/runtime.stamp ## a changing bank, a killed connector, and proof that nothing was lost
+	@$(BIN)/python -m connector.cli.demo
+
+test: lint types imports ## every check but the long proofs; ends with pytest's closing line
+	@$(PYTEST) -n $(WORKERS) -m "not proof"
+
+proof: $(VENV)/dev.stamp ## the long proofs: many seeds
+	@$(PYTEST) -n $(WORKERS) -m proof
+
+lint: $(VENV)/dev.stamp ## ruff: rules and format
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: $(VENV)/dev.stamp ## mypy, strict
+	@$(BIN)/mypy
+
+imports: $(VENV)/dev.stamp ## import-linter: the direction of dependencies
+	@$(BIN)/lint-imports --no-cache
+
+$(SUITES): $(VENV)/dev.stamp
+	@$(PYTEST) -n $(WORKERS) -m "not proof" tests/$@
+
+format: $(VENV)/dev.stamp ## put the code into its format
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+lock: $(VENV)/dev.stamp ## resolve pyproject.toml anew into the two lock files
+	@$(PIP_COMPILE) --upgrade --output-file requirements.lock pyproject.toml
+	@$(PIP_COMPILE) --upgrade --extra dev --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
+
+clean: ## remove what was made; never data/
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/made.stamp:
+	@python=$$($(FIND_PYTHON)); \
+	if [ -z "$$python" ]; then echo "Python 3.11 or newer is needed, and none was found (tried python3.11, python3)." >&2; exit 1; fi; \
+	echo "making $(VENV) with $$($$python --version)"; \
+	$$python -m venv $(VENV) || { echo "$$python has no venv module: on Debian and Ubuntu, apt install python3-venv" >&2; exit 1; }
+	@printf '#!%s\nimport sys\n\nsys.path.insert(0, "%s")\nfrom connector.cli.main import main\n\nmain()\n' \
+		"$(CURDIR)/$(BIN)/python" "$(CURDIR)" > $(BIN)/zindigi
+	@chmod +x $(BIN)/zindigi
+	@touch $@
+
+$(VENV)/runtime.stamp: requirements.lock | $(VENV)/made.stamp
+	@echo "installing what it runs on (hash-locked)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
+	@touch $@
+
+$(VENV)/dev.stamp: requirements-dev.lock $(VENV)/runtime.stamp
+	@echo "installing what it is tested with (hash-locked)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-dev.lock
+	@touch $@

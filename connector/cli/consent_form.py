@@ -1,0 +1,57 @@
+"""The consent text as shown, and the record of it: what is hashed is to the letter what the holder saw."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from importlib import resources
+from string import Template
+from typing import Final
+
+from connector.consent import Consent
+
+LANGUAGE: Final = "en"
+
+_DOMAINS: Final = {
+    "transactions": "every entry of every bank account: amount, time, other party, balance",
+    "lending": "Advance Cash loans, their schedules and repayments",
+    "loyalty": "Z-Miles points and vouchers",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentForm:
+    """What is put before the holder."""
+
+    text: str
+    domains: frozenset[str]
+    valid_from: datetime
+    valid_until: datetime
+
+    def accepted(self) -> Consent:
+        """The record of this form, accepted."""
+        return Consent(
+            consent_id=f"con_{secrets.token_hex(16)}",
+            domains=self.domains,
+            valid_from=self.valid_from,
+            valid_until=self.valid_until,
+            text_sha256=hashlib.sha256(self.text.encode()).hexdigest(),
+            language=LANGUAGE,
+        )
+
+
+def write_consent_form(domains: frozenset[str], days: int, now: datetime) -> ConsentForm:
+    """The form for `domains` over `days` from `now` (UTC)."""
+    valid_from = now.replace(microsecond=0)
+    valid_until = valid_from + timedelta(days=days)
+    template = resources.files("connector.cli").joinpath("consent_text", f"{LANGUAGE}.txt").read_text("utf-8")
+    lines = (f"  - {name}: {_DOMAINS.get(name, 'all that the bank states of it')}\n" for name in sorted(domains))
+    text = Template(template).substitute(
+        domains="".join(lines),
+        valid_from=f"{valid_from:%Y-%m-%d %H:%M} UTC",
+        valid_until=f"{valid_until:%Y-%m-%d %H:%M} UTC",
+        days=days,
+    )
+    return ConsentForm(text, domains, valid_from, valid_until)

@@ -1,0 +1,50 @@
+"""Exit codes of the command line, and which error ends in which (sysexits.h, where it has one)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from connector.errors import (
+    ActionRequiredError,
+    ConfigurationError,
+    ConnectorError,
+    ConsentError,
+    JournalError,
+    RetryableError,
+)
+
+OK: Final = 0
+FAILURE: Final = 1
+USAGE: Final = 2
+TEMPORARY: Final = 75
+HOLDER: Final = 77
+CONFIGURATION: Final = 78
+INTERRUPTED: Final = 130
+
+EXPLAINED: Final = (
+    "Exit codes: 0 done; 1 failed; 2 wrong usage; 75 try again later; 77 the\n"
+    "holder must act; 78 wrong configuration; 130 interrupted."
+)
+
+
+class UsageError(ConnectorError):
+    """The command cannot be understood, or not like this."""
+
+
+class DeclinedError(ConnectorError):
+    """The person at the keyboard said no, or left."""
+
+
+_CODES: Final[tuple[tuple[type[ConnectorError], int], ...]] = (
+    (UsageError, USAGE),
+    (ActionRequiredError, HOLDER),
+    (ConsentError, HOLDER),
+    (ConfigurationError, CONFIGURATION),
+    (RetryableError, TEMPORARY),
+    (JournalError, TEMPORARY),
+)
+
+
+def exit_code(error: ConnectorError) -> int:
+    """The exit code that an error ends the process with."""
+    return next((code for kind, code in _CODES if isinstance(error, kind)), FAILURE)

@@ -1,0 +1,84 @@
+"""How a link stands: what is wished (the link), what is still waiting to be applied, and what was last told of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from connector.avro import decode_event
+from connector.domains.lifecycle import NAME as LIFECYCLE
+from connector.journal.sqlite import SqliteReader
+from connector.links import Link
+
+
+@dataclass(frozen=True, slots=True)
+class LinkView:
+    """One line of `zindigi link list`."""
+
+    account_id: str
+    label: str
+    state: str
+    domains: tuple[str, ...]
+    consent_until: str | None
+    generation: int
+
+    def as_json(self) -> dict[str, object]:
+        """The same for programs."""
+        return {
+            "account_id": self.account_id,
+            "label": self.label,
+            "state": self.state,
+            "domains": list(self.domains),
+            "consent_until": self.consent_until,
+            "generation": self.generation,
+        }
+
+
+async def known_links(reader: SqliteReader) -> Mapping[str, Link]:
+    """Every link, and those that a connector has yet to take up, by account id."""
+    waiting = {command.account_id: command.link for command in await reader.pending_commands() if command.link}
+    return waiting | dict(await reader.links())
+
+
+async def view_links(reader: SqliteReader, now: datetime) -> list[LinkView]:
+    """Every link, and every one that a connector has yet to take up; by label, then id."""
+    links = await reader.links()
+    told = await _told(reader)
+    waiting = [link for account_id, link in (await known_links(reader)).items() if account_id not in links]
+    views = [_view(link, _state(link, told.get(account_id), now)) for account_id, link in links.items()]
+    views += [_view(link, "waiting for `zindigi run`") for link in waiting]
+    return sorted(views, key=lambda view: (view.label, view.account_id))
+
+
+def _view(link: Link, state: str) -> LinkView:
+    until = link.consent.valid_until if link.consent else None
+    return LinkView(
+        link.account_id,
+        link.label,
+        state,
+        tuple(sorted(link.domains)),
+        f"{until:%Y-%m-%d %H:%MZ}" if until else None,
+        link.generation,
+    )
+
+
+async def _told(reader: SqliteReader) -> dict[str, str]:
+    """The last status that the lifecycle stream tells of each account."""
+    told: dict[str, str] = {}
+    async for event in reader.read_events((LIFECYCLE,)):
+        link = (decode_event(event.value).get("after") or {}).get("link")
+        if link is not None:
+            action = f" ({link['action']})" if link.get("action") else ""
+            told[event.key] = f"{link['status']}{action}"
+    return told
+
+
+def _state(link: Link, told: str | None, now: datetime) -> str:
+    if link.removed:
+        return "removed"
+    if link.consent is None or not link.consent.valid_from <= now < link.consent.valid_until:
+        return "consent ended"
+    if link.paused:
+        return "paused"
+    return told.lower() if told else "active"

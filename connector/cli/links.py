@@ -1,0 +1,274 @@
+"""`zindigi link …`: every change is a command in the journal, which the connector applies when it runs."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Mapping
+from typing import Annotated, Final
+
+import anyio
+from cyclopts import App, Parameter
+
+from connector.cli.consent_form import write_consent_form
+from connector.cli.exits import DeclinedError, UsageError
+from connector.cli.link_status import LinkView, known_links, view_links
+from connector.cli.prompts import agree, ask, ask_secret, say
+from connector.cli.screen import show_json, show_table
+from connector.cli.settings_flags import SettingsFlags, reading
+from connector.clock import SystemClock
+from connector.consent import Consent
+from connector.domains.registry import DOMAINS
+from connector.journal.sqlite import SqliteReader
+from connector.links import Command, CommandKind, Link
+from connector.master_key import read_master_key
+from connector.settings import Effective, Settings, nearest
+
+link_app = App(name="link", help="Connect accounts, and pause, resume or remove them.")
+
+ROUTE: Final = "app-session"
+MAXIMUM_DAYS: Final = 365
+_LABEL: Final = re.compile(r"[a-z][a-z0-9-]{0,31}")
+_LONG_NUMBER: Final = re.compile(r"[0-9]{5}")
+_WAIT_STEP_SECONDS: Final = 0.1
+
+Account = Annotated[str, Parameter(help="Account id, the beginning of one, or a label.")]
+Wait = Annotated[float, Parameter(help="How long to wait for a running connector to apply it.")]
+Json = Annotated[bool, Parameter(negative="", help="One JSON object a line instead of a table.")]
+Yes = Annotated[bool, Parameter(negative="")]
+
+
+@link_app.command
+def connect(
+    *,
+    msisdn: str | None = None,
+    label: str | None = None,
+    domains: Annotated[list[str] | None, Parameter(consume_multiple=True, negative="")] = None,
+    days: int | None = None,
+    yes: Yes = False,
+    wait_seconds: Wait = 3.0,
+    flags: SettingsFlags | None = None,
+) -> None:
+    """Link an account: consent, then PIN and one-time password. Prints the account id.
+
+    Also renews a link whose session the bank ended. PIN and one-time password are asked for, never given as flags;
+    where standard input is no terminal, each is one line of it.
+
+    Args:
+        msisdn: The holder's mobile number, +923xxxxxxxxx; asked for if left out.
+        label: Your own name for the link: small letters, digits, hyphens; nothing personal.
+        domains: What may be read: transactions, lending, loyalty. All of them if left out.
+        days: For how many days consent is given, 1 to 365.
+        yes: The holder has accepted the consent text already: it is shown, but not asked about.
+        wait_seconds: How long to wait for a running connector to take the link up.
+        flags: Where settings come from.
+    """
+    effective = (flags or SettingsFlags()).load()
+    wanted = _domains_named(domains)
+    lasting = effective.settings.consent.default_days if days is None else days
+    if not 1 <= lasting <= MAXIMUM_DAYS:
+        raise UsageError(f"--days {lasting}: it must be 1 to {MAXIMUM_DAYS}")
+    if label is not None and (not _LABEL.fullmatch(label) or _LONG_NUMBER.search(label)):
+        raise UsageError("--label: small letters, digits and hyphens, at most 32, and no long number")
+    master_key = read_master_key(effective.settings, effective.sources)
+    form = write_consent_form(wanted, lasting, SystemClock().now())
+    say(form.text)
+    if not yes and not agree("Do you accept?"):
+        raise DeclinedError("consent was not given; nothing was read and nothing is stored")
+    number = _e164(msisdn if msisdn is not None else ask("Mobile number:"))
+    anyio.run(_connect, effective.settings, master_key, number, label, form.accepted(), wait_seconds)
+
+
+async def _connect(
+    settings: Settings, master_key: bytes, msisdn: str, label: str | None, consent: Consent, wait_seconds: float
+) -> None:
+    async with reading(settings, make=True) as reader:
+        links = await known_links(reader)
+        account_id = await _log_in(settings, master_key, msisdn)
+        before = links.get(account_id)
+        name = label if label is not None else before.label if before else ""
+        if name and any(link.label == name and link.account_id != account_id for link in links.values()):
+            raise UsageError(f"--label {name}: another link has it")
+        link = Link(
+            account_id=account_id, generation=0, route=ROUTE, label=name, domains=consent.domains, consent=consent
+        )
+        await _command(reader, "connect", account_id, link=link, wait_seconds=wait_seconds)
+    print(account_id)
+
+
+async def _log_in(settings: Settings, master_key: bytes, msisdn: str) -> str:
+    """Log the holder in, the session going to the vault; the account id."""
+    from connector.runtime.connector import source_options  # noqa: PLC0415  only this command needs HTTP
+    from connector.sources.zindigi.login import OtpRequest  # noqa: PLC0415
+    from connector.sources.zindigi.source import ZindigiSource  # noqa: PLC0415
+    from connector.vault import SqliteVault  # noqa: PLC0415
+
+    async def ask_pin() -> str:
+        return ask_secret("PIN:")
+
+    async def ask_otp(request: OtpRequest) -> str:
+        if request.attempts_left is not None:
+            say(f"The one-time password was wrong; attempts left: {request.attempts_left}.")
+        if request.renewed:
+            say("The one-time password had expired; another one was sent.")
+        return ask_secret(f"One-time password (sent by {request.channel}):")
+
+    vault = await SqliteVault.open(settings.vault.path, master_key)
+    try:
+        source = ZindigiSource.over_network(source_options(settings), vault, SystemClock())
+        try:
+            session = await source.log_in(msisdn, ask_pin, ask_otp)
+        finally:
+            await source.close()
+        return session.account_id
+    finally:
+        await vault.close()
+
+
+@link_app.command(name="list")
+def list_links(*, json: Json = False, flags: SettingsFlags | None = None) -> None:
+    """Show every link, how it stands, and until when consent is given."""
+    effective = (flags or SettingsFlags()).load()
+    views = anyio.run(_views, effective)
+    if json:
+        for view in views:
+            show_json(view.as_json())
+        return
+    if not views:
+        say("There is no link yet: `zindigi link connect` makes one.")
+        return
+    show_table(
+        ("ACCOUNT", "LABEL", "STATE", "DOMAINS", "CONSENT UNTIL"),
+        [
+            (view.account_id, view.label or "-", view.state, ",".join(view.domains), view.consent_until or "-")
+            for view in views
+        ],
+        whole=(0,),
+    )
+
+
+async def _views(effective: Effective) -> list[LinkView]:
+    async with reading(effective.settings) as reader:
+        return await view_links(reader, SystemClock().now())
+
+
+@link_app.command
+def pause(account: Account, /, *, wait_seconds: Wait = 3.0, flags: SettingsFlags | None = None) -> None:
+    """Stop reading an account for a while; nothing is forgotten."""
+    _change("pause", account, flags, wait_seconds)
+
+
+@link_app.command
+def resume(account: Account, /, *, wait_seconds: Wait = 3.0, flags: SettingsFlags | None = None) -> None:
+    """Go on reading a paused account."""
+    _change("resume", account, flags, wait_seconds)
+
+
+@link_app.command
+def remove(
+    account: Account, /, *, yes: Yes = False, wait_seconds: Wait = 3.0, flags: SettingsFlags | None = None
+) -> None:
+    """Revoke: stop reading an account, end its session at the bank and delete its tokens.
+
+    Args:
+        account: Account id, the beginning of one, or a label.
+        yes: Do not ask.
+        wait_seconds: How long to wait for a running connector to apply it.
+        flags: Where settings come from.
+    """
+    if not yes and not agree(f"Remove the link {account}?"):
+        raise DeclinedError("the link stays")
+    _change("remove", account, flags, wait_seconds)
+
+
+@link_app.command(name="accept-removals")
+def accept_removals(
+    account: Account, domain: str, /, *, wait_seconds: Wait = 3.0, flags: SettingsFlags | None = None
+) -> None:
+    """Believe a mass disappearance that was held back, in one domain of an account.
+
+    When many entries vanish from the bank at once, the connector waits for a person to say that it is true.
+
+    Args:
+        account: Account id, the beginning of one, or a label.
+        domain: transactions, lending or loyalty.
+        wait_seconds: How long to wait for a running connector to apply it.
+        flags: Where settings come from.
+    """
+    [named] = _domains_named([domain])
+    _change("accept_removals", account, flags, wait_seconds, domain=named)
+
+
+def _change(
+    kind: CommandKind, account: str, flags: SettingsFlags | None, wait_seconds: float, *, domain: str | None = None
+) -> None:
+    settings = (flags or SettingsFlags()).load().settings
+
+    async def changing() -> None:
+        async with reading(settings) as reader:
+            link = find_link(await known_links(reader), account)
+            await _command(reader, kind, link.account_id, domain=domain, wait_seconds=wait_seconds)
+
+    anyio.run(changing)
+
+
+async def _command(
+    reader: SqliteReader,
+    kind: CommandKind,
+    account_id: str,
+    *,
+    wait_seconds: float,
+    link: Link | None = None,
+    domain: str | None = None,
+) -> None:
+    """Append a command, and give a running connector a moment to apply it."""
+    clock = SystemClock()
+    command = Command(f"cmd_{secrets.token_hex(16)}", kind, account_id, clock.now(), link=link, domain=domain)
+    await reader.append_command(command)
+    deadline = clock.monotonic() + wait_seconds
+    while await reader.command_pending(command.command_id):
+        if clock.monotonic() >= deadline:
+            say("Recorded. It is applied as soon as the connector runs (`zindigi run`).")
+            return
+        await clock.sleep(_WAIT_STEP_SECONDS)
+    say("Done: the connector has applied it.")
+
+
+def find_link(links: Mapping[str, Link], account: str) -> Link:
+    """The one link that `account` names: by id, by label, or by the beginning of an id.
+
+    Raises:
+        UsageError: none, or more than one.
+    """
+    if account in links:
+        return links[account]
+    found = [link for link in links.values() if link.label == account]
+    found = found or [link for account_id, link in links.items() if account and account_id.startswith(account)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise UsageError(f"{account} names {len(found)} links: give more of the account id")
+    names = [*links, *(link.label for link in links.values() if link.label)]
+    raise UsageError(f"no link is named {account}{nearest(account, names)}; see `zindigi link list`")
+
+
+def _domains_named(given: list[str] | None) -> frozenset[str]:
+    names = [name for item in given or [] for name in item.split(",") if name]
+    for name in names:
+        if name not in DOMAINS:
+            raise UsageError(f"unknown domain {name}{nearest(name, DOMAINS)} (there are {', '.join(DOMAINS)})")
+    return frozenset(names or DOMAINS)
+
+
+def _e164(text: str) -> str:
+    """A mobile number as it is written in Pakistan or abroad, in E.164 form.
+
+    Raises:
+        UsageError: it is none. The number is not repeated.
+    """
+    digits = re.sub(r"[\s().-]", "", text)
+    if re.fullmatch(r"03[0-9]{9}", digits):
+        return f"+92{digits[1:]}"
+    if re.fullmatch(r"\+[1-9][0-9]{7,14}", digits):
+        return digits
+    raise UsageError("the mobile number must be like +923001234567 or 03001234567")

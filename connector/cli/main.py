@@ -1,0 +1,101 @@
+"""`zindigi`: the commands put together, and every way out of them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+
+from cyclopts import App, CycloptsError
+from rich.console import Console
+
+from connector import __version__
+from connector.cli import exits
+from connector.cli.configuration import config_app, vault_app
+from connector.cli.events import events
+from connector.cli.links import link_app
+from connector.cli.prompts import say
+from connector.cli.service import run, sandbox
+from connector.errors import ConnectorError
+
+EXAMPLES = f"""\
+Examples:
+  zindigi vault init                     make the key that seals the vault
+  zindigi sandbox                        a bank of invented people, to try it on
+  zindigi link connect --label mine      consent, PIN, one-time password
+  zindigi run                            poll, and write every change
+  zindigi events --follow                watch the changes as they come
+  zindigi events --account mine --domain loyalty --json
+  zindigi config show                    every setting, and where it came from
+
+Settings come from config/connector.toml, over it ZINDIGI_… environment
+variables, over both --set KEY=VALUE.
+
+{exits.EXPLAINED}
+"""
+
+
+def make_app() -> App:
+    """The whole command line, for the terminal as it is at the moment."""
+    plain = not sys.stdout.isatty()
+    app = App(
+        name="zindigi",
+        help="Turn Zindigi accounts into provable streams of change events.",
+        help_epilogue=EXAMPLES,
+        help_format="plaintext",
+        help_formatter="plain" if plain else "default",
+        version=f"zindigi {__version__}",
+        error_console=Console(stderr=True),
+        exit_on_error=False,
+        print_error=True,
+        suppress_keyboard_interrupt=False,
+    )
+    app.command(run)
+    app.command(sandbox)
+    app.command(link_app)
+    app.command(events)
+    app.command(config_app)
+    app.command(vault_app)
+    return app
+
+
+def execute(arguments: Sequence[str]) -> int:
+    """Do one command; its exit code. Errors of ours are said in one line, without a stack."""
+    try:
+        make_app()(list(arguments), result_action="return_value")
+    except CycloptsError:
+        return exits.USAGE
+    except ConnectorError as error:
+        return _refused([error])
+    except BaseExceptionGroup as group:
+        ours, others = group.split(ConnectorError)
+        if ours is None or others is not None:
+            raise
+        return _refused(list(_leaves(ours)))
+    except KeyboardInterrupt:
+        say()
+        return exits.INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has gone: nothing more to say, and nobody to say it to.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return exits.OK
+
+
+def _refused(errors: Sequence[ConnectorError]) -> int:
+    """Say each error once; the exit code of the first."""
+    for text in dict.fromkeys(str(error) for error in errors):
+        say(f"zindigi: {text}")
+    return exits.exit_code(errors[0])
+
+
+def _leaves(group: BaseExceptionGroup[ConnectorError]) -> Iterator[ConnectorError]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error
+
+
+def main() -> None:
+    """The entry point of `zindigi`."""
+    sys.exit(execute(sys.argv[1:]))

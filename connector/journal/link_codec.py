@@ -1,0 +1,180 @@
+"""Links and commands as JSON rows: strict, versioned, the same in every journal.
+
+A durable format. A row of a newer version, with a field too many, too few or of another type is refused, never guessed
+at: it decides whose bank is read.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+from connector.consent import Consent, ConsentStatus
+from connector.errors import DataError
+from connector.links import Command, CommandKind, Link
+
+Utc = Annotated[AwareDatetime, AfterValidator(lambda instant: instant.astimezone(UTC))]
+Names = Annotated[list[str], Field(max_length=64)]
+
+
+class _Row(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class _ConsentRow(_Row):
+    consent_id: str
+    domains: Names
+    valid_from: Utc
+    valid_until: Utc
+    text_sha256: str
+    language: str
+    status: ConsentStatus
+
+
+class _LinkBody(_Row):
+    account_id: str = Field(min_length=1)
+    generation: int = Field(ge=0)
+    route: str
+    label: str
+    domains: Names
+    consent: _ConsentRow | None
+    paused: bool
+    removed: bool
+
+
+class _LinkRow(_LinkBody):
+    version: Literal[1]
+
+
+class _CommandRow(_Row):
+    version: Literal[1]
+    command_id: str = Field(min_length=1)
+    kind: CommandKind
+    account_id: str = Field(min_length=1)
+    issued_at: Utc
+    link: _LinkBody | None
+    domain: str | None
+
+
+def encode_link(link: Link) -> str:
+    """One link as one line of JSON.
+
+    Raises:
+        DataError: it cannot be written so that it reads back the same.
+    """
+    try:
+        return _LinkRow.model_validate({"version": 1, **_link_fields(link)}).model_dump_json()
+    except ValueError as error:  # pydantic's two errors are ValueErrors
+        raise DataError(f"the link cannot be written: {_reasons(error)}") from None
+
+
+def decode_link(text: str | bytes) -> Link:
+    """The link of one row.
+
+    Raises:
+        DataError: the row is not exactly what this version writes.
+    """
+    try:
+        return _link(_LinkRow.model_validate_json(text))
+    except ValueError as error:
+        raise DataError(f"the link cannot be read: {_reasons(error)}") from None
+
+
+def encode_command(command: Command) -> str:
+    """One command as one line of JSON.
+
+    Raises:
+        DataError: it cannot be written so that it reads back the same.
+    """
+    try:
+        return _CommandRow(
+            version=1,
+            command_id=command.command_id,
+            kind=command.kind,
+            account_id=command.account_id,
+            issued_at=command.issued_at,
+            link=_LinkBody.model_validate(_link_fields(command.link)) if command.link else None,
+            domain=command.domain,
+        ).model_dump_json()
+    except ValueError as error:
+        raise DataError(f"the command cannot be written: {_reasons(error)}") from None
+
+
+def decode_command(text: str | bytes) -> Command:
+    """The command of one row.
+
+    Raises:
+        DataError: the row is not exactly what this version writes.
+    """
+    try:
+        row = _CommandRow.model_validate_json(text)
+    except ValueError as error:
+        raise DataError(f"the command cannot be read: {_reasons(error)}") from None
+    return Command(
+        command_id=row.command_id,
+        kind=row.kind,
+        account_id=row.account_id,
+        issued_at=row.issued_at,
+        link=_link(row.link) if row.link else None,
+        domain=row.domain,
+    )
+
+
+def _link_fields(link: Link) -> dict[str, object]:
+    consent = link.consent
+    return {
+        "account_id": link.account_id,
+        "generation": link.generation,
+        "route": link.route,
+        "label": link.label,
+        "domains": sorted(link.domains),
+        "consent": _ConsentRow(
+            consent_id=consent.consent_id,
+            domains=sorted(consent.domains),
+            valid_from=consent.valid_from,
+            valid_until=consent.valid_until,
+            text_sha256=consent.text_sha256,
+            language=consent.language,
+            status=consent.status,
+        )
+        if consent
+        else None,
+        "paused": link.paused,
+        "removed": link.removed,
+    }
+
+
+def _link(row: _LinkBody) -> Link:
+    consent = row.consent
+    return Link(
+        account_id=row.account_id,
+        generation=row.generation,
+        route=row.route,
+        label=row.label,
+        domains=frozenset(row.domains),
+        consent=Consent(
+            consent_id=consent.consent_id,
+            domains=frozenset(consent.domains),
+            valid_from=consent.valid_from,
+            valid_until=consent.valid_until,
+            text_sha256=consent.text_sha256,
+            language=consent.language,
+            status=consent.status,
+        )
+        if consent
+        else None,
+        paused=row.paused,
+        removed=row.removed,
+    )
+
+
+def _reasons(error: ValueError) -> str:
+    """Field and fault, never the value: a label is the operator's, but a row may hold anything."""
+    if isinstance(error, ValidationError):
+        return "; ".join(
+            f"{'.'.join(str(part) for part in item['loc']) or 'row'}: {item['type']}"
+            for item in error.errors(include_url=False, include_input=False, include_context=False)
+        )
+    return type(error).__name__

@@ -1,0 +1,27 @@
+"""The sandbox bank as a process of the rig: serves a scenario on a free port and says in a file which one."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from connector.sandbox.scenario import load_scenario
+from connector.sandbox.server import run
+
+
+def main(scenario: str, seed: str, port_file: str) -> None:
+    """Serve until SIGTERM."""
+
+    def announce(port: int) -> None:
+        # Renamed into place: whoever waits for the file must not read half of it.
+        path = Path(port_file)
+        unready = path.with_suffix(".part")
+        unready.write_text(str(port), encoding="ascii")
+        os.replace(unready, path)  # noqa: PTH105  # atomic, and says so
+
+    run(load_scenario(scenario), seed=int(seed), ready=announce)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,177 @@
+"""Commit loop of one shard: gathers writes for a moment, commits them as one, and only then publishes new memory.
+
+The consent gate is asked a last time here, after the lingering and right before the commit; sequence numbers come after
+the gate. A write that the gate refuses leaves no trace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import anyio
+
+from connector.errors import ConnectorError, ConsentError, DataError, JournalError
+from connector.observe import Suspicion
+from connector.ports import Clock, Commit, Shard
+from connector.runtime.memory import ResourceMemory
+from connector.runtime.packing import pack
+from connector.runtime.writes import Encoded, Write, encode
+from connector.state import StreamHead
+
+MAXIMUM_EVENTS_PER_COMMIT = 5_000
+
+
+@dataclass(slots=True)
+class _Submission:
+    writes: tuple[Write, ...]
+    done: anyio.Event = field(default_factory=anyio.Event)
+    error: ConnectorError | None = None
+
+    def finish(self, error: ConnectorError | None = None) -> None:
+        self.error = error
+        self.done.set()
+
+
+class CommitLoop:
+    """Commits of one shard, one after the other.
+
+    `gate` raises ConsentError for a write that may not be committed now.
+    """
+
+    def __init__(
+        self, shard: Shard, commit_number: int, clock: Clock, gate: Callable[[Write], None], linger_seconds: float
+    ) -> None:
+        self._shard = shard
+        self._number = commit_number
+        self._clock = clock
+        self._gate = gate
+        self._linger_seconds = linger_seconds
+        self._waiting: list[_Submission] = []
+        self._arrived = anyio.Event()
+        self._broken: JournalError | None = None
+
+    async def submit(self, *writes: Write) -> None:
+        """Commit `writes` together; returns once they are durable and published to memory.
+
+        Raises:
+            ConsentError: the gate refused one of them; none was committed.
+            DataError: one of them cannot be encoded; none was committed.
+            JournalError: the commit failed or its outcome is unknown; the shard must be restored.
+        """
+        if self._broken is not None:
+            raise self._broken
+        submission = _Submission(writes)
+        self._waiting.append(submission)
+        self._arrived.set()
+        await submission.done.wait()
+        if submission.error is not None:
+            raise submission.error
+
+    async def run(self) -> None:
+        """Commit until cancelled.
+
+        Raises:
+            JournalError: memory no longer mirrors the journal.
+        """
+        try:
+            while True:
+                await self._arrived.wait()
+                await self._clock.sleep(self._linger_seconds)
+                batch = self._take_batch()
+                # A commit under way is seen through: its outcome must be known, and memory must follow it.
+                with anyio.CancelScope(shield=True):
+                    await self._commit(batch)
+        except JournalError as error:
+            self._broken = error
+            raise
+        finally:
+            stopped = self._broken or JournalError("the shard was given up before this was committed")
+            for submission in self._waiting:
+                submission.finish(stopped)
+            self._broken = stopped
+
+    def _take_batch(self) -> list[_Submission]:
+        batch: list[_Submission] = []
+        events = 0
+        while self._waiting and events < MAXIMUM_EVENTS_PER_COMMIT:
+            submission = self._waiting.pop(0)
+            batch.append(submission)
+            events += sum(len(write.changes) for write in submission.writes)
+        if not self._waiting:
+            self._arrived = anyio.Event()
+        return batch
+
+    async def _commit(self, batch: list[_Submission]) -> None:
+        number = self._number + 1
+        heads: dict[tuple[str, str], StreamHead] = {}
+        encoded: list[Encoded] = []
+        admitted: list[_Submission] = []
+        for submission in batch:
+            try:
+                encoded += self._encode(submission, heads, number)
+            except (ConsentError, DataError) as error:
+                # One stream's trouble is its own: the others of this commit go on.
+                submission.finish(error)
+            else:
+                admitted.append(submission)
+        if not admitted:
+            return
+        try:
+            await self._shard.commit(_joined(self._shard.number, number, encoded))
+        except JournalError as error:
+            for submission in admitted:
+                submission.finish(error)
+            raise
+        self._number = number
+        for one in encoded:
+            _publish(one)
+        for submission in admitted:
+            submission.finish()
+
+    def _encode(self, submission: _Submission, heads: dict[tuple[str, str], StreamHead], number: int) -> list[Encoded]:
+        """The submission on top of `heads`, which move on only when all of it could be encoded."""
+        for write in submission.writes:
+            if write.gated:
+                self._gate(write)
+        ahead = dict(heads)
+        encoded = []
+        for write in submission.writes:
+            stream = (write.account.account_id, write.domain)
+            head = ahead.get(stream, write.account.stream(write.domain).head)
+            limit = self._shard.maximum_record_bytes
+            encoded.append(encode(write, head, commit_number=number, maximum_record_bytes=limit))
+            ahead[stream] = encoded[-1].head
+        heads.update(ahead)
+        return encoded
+
+
+def _joined(shard: int, number: int, encoded: list[Encoded]) -> Commit:
+    # Of two values under one key in a commit the later one counts: heads are written once.
+    state = {record.key: record for one in encoded for record in one.state}
+    return Commit(
+        shard=shard,
+        number=number,
+        events=tuple(record for one in encoded for record in one.events),
+        state=tuple(state.values()),
+        links=tuple(link for one in encoded for link in one.write.links),
+        quarantine=tuple(record for one in encoded for record in one.quarantine),
+        commands_applied=tuple(command for one in encoded for command in one.write.commands_applied),
+    )
+
+
+def _publish(one: Encoded) -> None:
+    """Memory follows the journal, never the other way round."""
+    write = one.write
+    write.account.stream(write.domain).head = one.head
+    for link in write.links:
+        write.account.link = link
+    if not write.resource:
+        return
+    memory: ResourceMemory = write.account.resource(write.domain, write.resource)
+    memory.packed = pack(write.domain, one.entities.values())
+    memory.meta = write.meta
+    memory.suspicion = write.suspicion
+    memory.bounds = None
+    if memory.suspicion == Suspicion():
+        memory.accept_removals = False

@@ -1,0 +1,163 @@
+"""Connector: settings → the whole machine, run until it is told to stop."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from random import Random
+
+import anyio
+
+from connector.clock import SystemClock
+from connector.domains.registry import DOMAINS
+from connector.errors import FencedError, JournalError
+from connector.journal.sqlite import SqliteJournal
+from connector.ports import Clock, Journal, Source, Vault
+from connector.runtime.backend import BackendLimits
+from connector.runtime.options import Cadence, WorkerOptions
+from connector.runtime.poller import PollLimits
+from connector.runtime.shard_worker import ShardWorker
+from connector.settings import Settings
+from connector.sources.zindigi.options import ZindigiOptions
+from connector.sources.zindigi.source import ZindigiSource
+from connector.telemetry import logger
+from connector.vault import SqliteVault
+
+RESTORE_PAUSE_SECONDS = 1.0
+"""Between an unknown outcome and taking the shard up again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edges:
+    """The connector's ports, filled."""
+
+    journal: Journal
+    vault: Vault
+    source: Source
+    clock: Clock
+
+
+@asynccontextmanager
+async def edges_of(
+    settings: Settings, master_key: bytes, journal_type: type[SqliteJournal] = SqliteJournal
+) -> AsyncIterator[Edges]:
+    """The real edges, as set; released at the end.
+
+    Raises:
+        ConfigurationError: a file is held by another connector, is of another format, or the key does not fit.
+    """
+    clock = SystemClock()
+    journal = await journal_type.open(settings.journal.path, shard_count=settings.journal.shard_count)
+    try:
+        vault = await SqliteVault.open(settings.vault.path, master_key)
+        try:
+            source = ZindigiSource.over_network(source_options(settings), vault, clock)
+            try:
+                yield Edges(journal, vault, source, clock)
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await source.close()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await vault.close()
+    finally:
+        with anyio.CancelScope(shield=True):
+            await journal.close()
+
+
+async def run_connector(
+    settings: Settings, master_key: bytes, journal_type: type[SqliteJournal] = SqliteJournal
+) -> None:
+    """Run until SIGTERM or SIGINT, then finish what is in flight and return.
+
+    Raises:
+        ConfigurationError: it must not start.
+        FencedError: another connector took over; this one must not fight for it. Comes within an ExceptionGroup.
+    """
+    async with edges_of(settings, master_key, journal_type) as edges:
+        await work(edges, worker_options(settings))
+
+
+async def work(edges: Edges, options: WorkerOptions) -> None:
+    """Work every shard until SIGTERM or SIGINT."""
+    stop = anyio.Event()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_stop_on_signal, stop)
+        async with anyio.create_task_group() as shards:
+            for number in range(edges.journal.shard_count):
+                shards.start_soon(_work_shard, number, edges, options, stop)
+        tasks.cancel_scope.cancel()
+
+
+async def _stop_on_signal(stop: anyio.Event) -> None:
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async for number in signals:
+            logger(__name__).info("stopping", reason=signal.Signals(number).name)
+            stop.set()
+
+
+async def _work_shard(number: int, edges: Edges, options: WorkerOptions, stop: anyio.Event) -> None:
+    """Work a shard; after an unknown outcome, take it up again from what the journal holds."""
+    while not stop.is_set():
+        worker = ShardWorker(
+            number,
+            journal=edges.journal,
+            vault=edges.vault,
+            source=edges.source,
+            clock=edges.clock,
+            options=options,
+            random=Random(),  # noqa: S311  # spreads load, guards nothing
+        )
+        try:
+            await worker.run(stop)
+        except* FencedError:
+            raise
+        except* JournalError as errors:
+            logger(__name__).warning("shard_dropped", shard=number, exc_info=errors.exceptions[0])
+            await edges.clock.sleep(RESTORE_PAUSE_SECONDS)
+
+
+def source_options(settings: Settings) -> ZindigiOptions:
+    """What the settings say about the app-session route."""
+    return ZindigiOptions(
+        base_url=settings.bank.base_url,
+        app_version=settings.bank.app_version,
+        connect_timeout_seconds=settings.bank.connect_timeout_seconds,
+        read_timeout_seconds=settings.bank.read_timeout_seconds,
+        request_deadline_seconds=settings.bank.request_deadline_seconds,
+        maximum_connections=settings.bank.maximum_connections,
+        refresh_margin_seconds=settings.session.refresh_margin_seconds,
+        refresh_deadline_seconds=settings.session.refresh_deadline_seconds,
+        transactions_page_limit=settings.polling.page_limit,
+    )
+
+
+def worker_options(settings: Settings) -> WorkerOptions:
+    """What the settings say about the runtime."""
+    polling = settings.polling
+    kinds = [kind for domain in DOMAINS.values() for kind in domain.resources]
+    cadences = {kind.name: polling.cadence(kind.name) for kind in kinds}
+    limits = {kind.backend: settings.backends.limits(kind.backend) for kind in kinds}
+    return WorkerOptions(
+        cadences={
+            name: Cadence(cadence.head_interval_seconds, cadence.reconcile_interval_seconds)
+            for name, cadence in cadences.items()
+        },
+        backends={
+            name: BackendLimits(
+                maximum_concurrency=limit.max_concurrency,
+                rate_per_second=limit.rate_per_second,
+                failure_threshold=limit.breaker_failures,
+                cool_down_seconds=limit.breaker_open_seconds,
+            )
+            for name, limit in limits.items()
+        },
+        polls=PollLimits(polling.head_page_cap, polling.read_restart_cap, polling.backfill_chunk_pages),
+        linger_seconds=settings.commit.linger_seconds,
+        checkpoint_seconds=settings.commit.checkpoint_seconds,
+        profile_interval_seconds=polling.profile_interval_seconds,
+        shutdown_seconds=settings.shutdown_seconds,
+        jitter_ratio=polling.jitter_ratio,
+    )

@@ -1,0 +1,131 @@
+"""Job board: which reads wait for which backend, which are under way, and what keeps failing.
+
+Bookkeeping for many thousand jobs without a task each; only `next_job` waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from random import Random
+
+from connector.domains.registry import DOMAINS
+from connector.ports import Clock
+from connector.runtime.backend import Backend, BackendLimits
+from connector.runtime.due_queue import DueQueue
+from connector.runtime.memory import AccountMemory
+from connector.runtime.options import WorkerOptions
+
+LOOK_SECONDS = 0.25
+"""How often an idle backend's queue is looked at."""
+MAXIMUM_BACKOFF_SECONDS = 900.0
+MINIMUM_BACKOFF_SECONDS = 1.0
+PROFILE = "profile"
+
+_KINDS = {kind.name: kind for domain in DOMAINS.values() for kind in domain.resources}
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Something to read: a resource, or (resource `profile`, no domain) what the login holds."""
+
+    account_id: str
+    domain: str
+    resource: str
+
+    @property
+    def kind_name(self) -> str:
+        """The resource kind, without the opaque token of a bank account."""
+        return self.resource.split(":", 1)[0]
+
+    @property
+    def backend(self) -> str:
+        """The backend that it asks."""
+        return "bank" if self.resource == PROFILE else _KINDS[self.kind_name].backend
+
+
+@dataclass(slots=True)
+class Trouble:
+    """A job that failed: how often in a row, and since when (monotonic seconds)."""
+
+    failures: int
+    since: float
+
+
+class JobBoard:
+    """The jobs of one shard."""
+
+    def __init__(self, clock: Clock, options: WorkerOptions, random: Random) -> None:
+        self._clock = clock
+        self._options = options
+        self._random = random
+        names = sorted({kind.backend for kind in _KINDS.values()} | {"bank"})
+        self.backends = {name: Backend(name, options.backends.get(name, BackendLimits()), random) for name in names}
+        self._queues: dict[str, DueQueue[Job]] = {name: DueQueue() for name in names}
+        self._running: set[Job] = set()
+        self._trouble: dict[Job, Trouble] = {}
+
+    def put(self, job: Job, wait_seconds: float) -> None:
+        """Have `job` run in `wait_seconds`, spread by the jitter. A job under way is not queued twice."""
+        if job not in self._running:
+            ratio = self._options.jitter_ratio
+            wait = wait_seconds * self._random.uniform(1 - ratio, 1 + ratio)
+            self._queues[job.backend].put(job, self._clock.monotonic() + wait)
+
+    def put_new(self, jobs: Iterable[Job]) -> None:
+        """Have jobs that are not on the board yet run soon, spread over a second or their interval."""
+        for job in jobs:
+            if job not in self._queues[job.backend]:
+                self.put(job, self._random.uniform(0.0, min(1.0, self.interval(job))))
+
+    async def next_job(self, backend: Backend) -> Job:
+        """The job of a backend that has been due longest; waits until there is one and the backend may be asked."""
+        queue = self._queues[backend.name]
+        while True:
+            now = self._clock.monotonic()
+            wait = backend.wait_seconds(now)
+            if wait <= 0 and (job := queue.take(now)) is not None:
+                backend.begin()
+                self._running.add(job)
+                return job
+            due = queue.next_due()
+            until_due = LOOK_SECONDS if due is None else max(due - now, 0.0)
+            await self._clock.sleep(min(LOOK_SECONDS, max(wait, until_due)))
+
+    def ended(self, job: Job) -> None:
+        """`job` is no longer under way, however it ended."""
+        self._running.discard(job)
+        self.backends[job.backend].ended()
+
+    def interval(self, job: Job) -> float:
+        """The seconds between two turns of a job that does well."""
+        if job.resource == PROFILE:
+            return self._options.profile_interval_seconds
+        return self._options.cadence(job.kind_name).head_interval_seconds
+
+    def failed(self, job: Job) -> tuple[Trouble, float]:
+        """Count a failure; its trouble so far, and the seconds to back off (doubled with each)."""
+        trouble = self._trouble.setdefault(job, Trouble(0, self._clock.monotonic()))
+        trouble.failures += 1
+        first = max(MINIMUM_BACKOFF_SECONDS, self.interval(job) / 4)
+        return trouble, min(first * 2 ** min(trouble.failures - 1, 16), MAXIMUM_BACKOFF_SECONDS)
+
+    def succeeded(self, job: Job) -> bool:
+        """Forget the trouble of a job; True when it had some and its account has none left."""
+        return self._trouble.pop(job, None) is not None and not self.failing(job.account_id)
+
+    def failing(self, account_id: str) -> bool:
+        """Does any job of the account keep failing?"""
+        return any(job.account_id == account_id for job in self._trouble)
+
+    def forgive(self, account_id: str) -> None:
+        """Forget all trouble of an account."""
+        self._trouble = {job: trouble for job, trouble in self._trouble.items() if job.account_id != account_id}
+
+
+def wanted(job: Job, account: AccountMemory) -> bool:
+    """Should `job` go on? Not while the link is paused, removed, or waits for its holder."""
+    link = account.link
+    if link is None or link.removed or link.paused or account.waiting_for is not None:
+        return False
+    return job.resource == PROFILE or (job.domain, job.resource) in account.resources

@@ -1,0 +1,173 @@
+"""Job runner: performs one job and decides, by what went wrong, what the runtime does about it."""
+
+from __future__ import annotations
+
+from connector.errors import (
+    ActionRequiredError,
+    ConnectorError,
+    ConsentError,
+    DataError,
+    ForbiddenError,
+    JournalError,
+    RateLimitedError,
+    RetryableError,
+)
+from connector.observe import Depth
+from connector.ports import Clock, Resource, Source, Vault
+from connector.runtime.commit_loop import CommitLoop
+from connector.runtime.job_board import PROFILE, Job, JobBoard, wanted
+from connector.runtime.lifecycle import Lifecycle
+from connector.runtime.memory import AccountMemory, resources_of
+from connector.runtime.options import WorkerOptions
+from connector.runtime.polls import Polls
+from connector.telemetry import logger
+
+
+class JobRunner:
+    """Runs the jobs of one shard."""
+
+    def __init__(
+        self,
+        *,
+        board: JobBoard,
+        polls: Polls,
+        source: Source,
+        vault: Vault,
+        commits: CommitLoop,
+        lifecycle: Lifecycle,
+        clock: Clock,
+        options: WorkerOptions,
+    ) -> None:
+        self._board = board
+        self._polls = polls
+        self._source = source
+        self._vault = vault
+        self._commits = commits
+        self._lifecycle = lifecycle
+        self._clock = clock
+        self._options = options
+        self._log = logger(__name__)
+
+    async def run(self, job: Job, account: AccountMemory) -> None:
+        """Run `job` and put it back on the board for its next turn.
+
+        Raises:
+            JournalError: memory must be restored.
+        """
+        try:
+            wait = await self._attempt(job, account)
+        finally:
+            self._board.ended(job)
+        if wait is not None and wanted(job, account):
+            self._board.put(job, wait)
+
+    async def refresh_profile(self, account: AccountMemory) -> None:
+        """Ask what the login holds; open what is new, close what the tier no longer holds.
+
+        Raises: what the gate, the source or the journal raise.
+        """
+        self._gate_profile(account)
+        profile = await self._source.fetch_profile(account.account_id)
+        account.profile = profile
+        account.resources = resources_of(account, profile)
+        held = {domain for domain, _ in account.resources}
+        asked_for = account.link.domains if account.link is not None else frozenset()
+        await self._lifecycle.close_streams(account, asked_for - held, "tier")
+        await self._lifecycle.confirm_active(account, failing=self._board.failing(account.account_id))
+        self._board.put_new(Job(account.account_id, *key) for key in account.resources)
+
+    async def sweep(self, account: AccountMemory) -> None:
+        """Read everything of an account completely, once, and commit what that shows.
+
+        Raises: what the gate, the source or the journal raise; the first failure ends it.
+        """
+        await self.refresh_profile(account)
+        for resource in tuple(account.resources.values()):
+            await self._sweep_resource(account, resource)
+
+    async def look_at_consent(self, account: AccountMemory) -> None:
+        """Close everything of an account whose consent ran out."""
+        consent = account.link.consent if account.link is not None else None
+        if consent is not None and consent.status == "AUTH" and self._clock.now() >= consent.valid_until:
+            await self._lifecycle.expire(account)
+            await self.end_session(account)
+
+    async def end_session(self, account: AccountMemory) -> None:
+        """Log out upstream and forget tokens and device."""
+        await self._source.log_out(account.account_id)
+        await self._vault.delete_session(account.account_id)
+
+    async def _sweep_resource(self, account: AccountMemory, resource: Resource) -> None:
+        depth = Depth.WHOLE if resource.kind.window is None else Depth.RECONCILE
+        if not account.resource(resource.domain, resource.name).meta.backfilled:
+            await self._polls.poll(account, resource, self._commits, Depth.BACKFILL)
+        await self._polls.poll(account, resource, self._commits, depth)
+
+    async def _attempt(self, job: Job, account: AccountMemory) -> float | None:
+        """Perform a job; the seconds until its next turn, None when it has none."""
+        try:
+            wait = await self._perform(job, account)
+        except ConsentError as error:
+            self._log.info("gate_shut", account_id=job.account_id, domain=job.domain, reason=str(error))
+            await self.look_at_consent(account)
+            return None
+        except JournalError:
+            raise
+        except ConnectorError as error:
+            return await self._fail(job, account, error)
+        except Exception as error:  # noqa: BLE001  # a defect of ours in one resource must not stop all the others
+            return await self._fail(job, account, DataError(f"unexpected {type(error).__name__}"), cause=error)
+        self._board.backends[job.backend].succeeded()
+        if self._board.succeeded(job):
+            await self._lifecycle.set_degraded(account, degraded=False)
+        return wait
+
+    async def _perform(self, job: Job, account: AccountMemory) -> float:
+        if job.resource == PROFILE:
+            await self.refresh_profile(account)
+            return self._board.interval(job)
+        resource = account.resources.get((job.domain, job.resource))
+        if resource is None:
+            return self._board.interval(job)
+        depth = await self._polls.poll(account, resource, self._commits)
+        # The first complete read follows the backfill at once: only then can removals be found.
+        return 0.0 if depth is Depth.BACKFILL else self._board.interval(job)
+
+    async def _fail(
+        self, job: Job, account: AccountMemory, error: ConnectorError, *, cause: Exception | None = None
+    ) -> float | None:
+        backend = self._board.backends[job.backend]
+        now = self._clock.monotonic()
+        trouble, backoff = self._board.failed(job)
+        self._log.warning(
+            "read_failed",
+            account_id=job.account_id,
+            domain=job.domain,
+            resource=job.resource,
+            failures_count=trouble.failures,
+            exc_info=cause or error,
+        )
+        if now - trouble.since >= self._options.degraded_after_seconds:
+            await self._lifecycle.set_degraded(account, degraded=True)
+        if isinstance(error, RateLimitedError):
+            backend.hold(now, error.retry_after_seconds or backoff)
+            return error.retry_after_seconds or backoff
+        if isinstance(error, RetryableError):
+            backend.failed(now)
+            return max(backoff, error.retry_after_seconds or 0.0)
+        # The backend answered, only not as we would have liked.
+        backend.succeeded()
+        if isinstance(error, ActionRequiredError):
+            await self._lifecycle.require_action(account, error.reason)
+            return None
+        if isinstance(error, ForbiddenError):
+            # The tier may have changed: the profile is asked before this surface is asked again.
+            self._board.put(Job(account.account_id, "", PROFILE), 0.0)
+            return self._options.profile_interval_seconds
+        return max(backoff, self._board.interval(job))
+
+    def _gate_profile(self, account: AccountMemory) -> None:
+        """The profile tells what may be read: any consented domain is reason enough to ask for it."""
+        link = account.link
+        consented = sorted(link.domains & link.consent.domains) if link is not None and link.consent else []
+        self._polls.gate(account, consented[0] if consented else PROFILE)

@@ -1,0 +1,252 @@
+"""Lifecycle: commands, link status, consent's end, streams that close, checkpoints; all as writes of the ninth stream.
+
+Each of these is one atomic commit: the desired state, the events that tell of it and the command's disappearance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import anyio
+
+from connector.consent import Consent
+from connector.diff import apply, diff
+from connector.domains import lifecycle
+from connector.domains.lifecycle import Checkpoint, ConsentRecord, LinkStatus, StreamBehind
+from connector.domains.model import Record
+from connector.domains.registry import DOMAINS
+from connector.errors import ActionReason
+from connector.events import Provenance
+from connector.links import Command, Link, apply_command
+from connector.ports import Clock
+from connector.runtime.commit_loop import CommitLoop
+from connector.runtime.memory import AccountMemory
+from connector.runtime.writes import Write
+from connector.state import EntityState, ResourceMeta
+
+SOURCE = Provenance(route="connector", backend="connector", api_version="1", parser_version="1", mode="live")
+MAXIMUM_BEHIND = 500
+"""Streams that one checkpoint lists as behind; it says how many there are in all."""
+
+
+class Lifecycle:
+    """Tells of what happens to the links of one shard."""
+
+    def __init__(self, clock: Clock, commits: CommitLoop) -> None:
+        self._clock = clock
+        self._commits = commits
+        # Two reasons to change one link may come at once; their writes must not be made from the same memory.
+        self._locks: dict[str, anyio.Lock] = {}
+
+    async def apply(self, account: AccountMemory, command: Command) -> None:
+        """Apply one command: link, events and the command's removal in one commit.
+
+        Raises:
+            JournalError: it is not known to be committed; the command is still pending, or applied, never half.
+        """
+        async with self._lock(account):
+            wanted = apply_command(account.link, command)
+            if wanted is None:
+                await self._commits.submit(self._bare(account, (command.command_id,)))
+                return
+            ending = wanted.removed and account.link is not None and not account.link.removed
+            account.halted = wanted.paused or wanted.removed
+            writes: list[Write] = []
+            if ending:
+                writes += self._closing(account, DOMAINS, "link")
+                wanted = replace(wanted, consent=_ended(wanted.consent, "CANC"))
+            elif command.kind == "connect":
+                lost = [name for name in DOMAINS if name not in wanted.domains]
+                writes += self._closing(account, lost, "link")
+                account.waiting_for = None
+            if wanted.consent is not None:
+                writes += self._telling(account, "consent", _consent_record(wanted.consent))
+            writes += self._telling(account, "link", _status(account, wanted))
+            writes.append(self._bare(account, (command.command_id,), (wanted,)))
+            if command.kind == "connect" and wanted.consent is not None:
+                writes = [replace(write, consent_id=wanted.consent.consent_id) for write in writes]
+            await self._commits.submit(*writes)
+            account.halted = False
+            if command.kind == "accept_removals" and command.domain in account.streams:
+                for memory in account.streams[command.domain].resources.values():
+                    memory.accept_removals = True
+
+    async def require_action(self, account: AccountMemory, reason: ActionReason) -> None:
+        """The link waits for its holder."""
+        async with self._lock(account):
+            account.waiting_for = reason
+            if account.link is not None:
+                await self._submit(self._telling(account, "link", _status(account, account.link)))
+
+    async def confirm_active(self, account: AccountMemory, *, failing: bool) -> None:
+        """The bank answered: what an earlier life of this process told of the link may be over."""
+        async with self._lock(account):
+            told = account.link_status()
+            over = {"ACTION_REQUIRED"} if failing else {"ACTION_REQUIRED", "DEGRADED"}
+            if account.link is not None and told is not None and told.status in over and account.waiting_for is None:
+                await self._submit(self._telling(account, "link", _status(account, account.link)))
+
+    async def set_degraded(self, account: AccountMemory, *, degraded: bool) -> None:
+        """Some of the account's resources have not been readable for long, or all are again."""
+        async with self._lock(account):
+            told = account.link_status()
+            if account.link is None or told is None or told.status != ("ACTIVE" if degraded else "DEGRADED"):
+                return
+            status = replace(told, status="DEGRADED" if degraded else "ACTIVE")
+            await self._submit(self._telling(account, "link", status))
+
+    async def close_streams(self, account: AccountMemory, domains: Iterable[str], reason: str) -> None:
+        """Close streams that may not be read any more, without any removal."""
+        async with self._lock(account):
+            await self._submit(self._closing(account, domains, reason))
+
+    async def expire(self, account: AccountMemory) -> None:
+        """The consent ran out: every stream closes, then the consent is told expired, then the link closed."""
+        async with self._lock(account):
+            link = account.link
+            if link is None or link.consent is None or link.consent.status != "AUTH":
+                return
+            account.halted = True
+            ended = replace(link, generation=link.generation + 1, consent=_ended(link.consent, "EXPD"))
+            at = min(self._clock.now(), link.consent.valid_until)
+            writes = self._closing(account, DOMAINS, "consent", at)
+            writes += self._telling(account, "consent", _consent_record(ended.consent or link.consent))
+            writes += self._telling(account, "link", replace(_status(account, ended), status="CLOSED"))
+            await self._commits.submit(*writes, self._bare(account, (), (ended,)))
+
+    async def checkpoint(self, shard: AccountMemory, checkpoint: Checkpoint) -> None:
+        """Say up to when the shard has seen the bank."""
+        await self._submit(self._telling(shard, "checkpoint", checkpoint))
+
+    async def _submit(self, writes: list[Write]) -> None:
+        if writes:
+            await self._commits.submit(*writes)
+
+    def _lock(self, account: AccountMemory) -> anyio.Lock:
+        return self._locks.setdefault(account.account_id, anyio.Lock())
+
+    def _telling(self, account: AccountMemory, resource: str, record: Record) -> list[Write]:
+        entities = account.resource(lifecycle.NAME, resource).packed.open()
+        known = entities.get(record.entity_id)
+        version = known.version if known is not None else 0
+        believed = {**entities, record.entity_id: EntityState(record.entity_id, version, record.booking_key, record)}
+        changes = diff(entities, believed)
+        if not changes:
+            return []
+        after = apply(entities, changes)
+        write = self._write(account, lifecycle.NAME, resource, after)
+        return [replace(write, changes=changes, written=tuple(change.after for change in changes))]
+
+    def _closing(
+        self, account: AccountMemory, domains: Iterable[str], reason: str, at: datetime | None = None
+    ) -> list[Write]:
+        writes = []
+        for domain in domains:
+            stream = account.streams.get(domain)
+            if stream is None or stream.head.status not in {"backfilling", "live"}:
+                continue
+            write = self._write(account, domain, "", {})
+            writes.append(replace(write, closes=reason, observed_at=at or write.observed_at))
+        return writes
+
+    def _bare(self, account: AccountMemory, commands_applied: tuple[str, ...], links: tuple[Link, ...] = ()) -> Write:
+        """A write that tells nothing, and carries what must be committed with the others."""
+        return replace(self._write(account, lifecycle.NAME, "", {}), commands_applied=commands_applied, links=links)
+
+    def _write(self, account: AccountMemory, domain: str, resource: str, entities: Mapping[str, EntityState]) -> Write:
+        consent = account.link.consent if account.link is not None else None
+        return Write(
+            account=account,
+            domain=domain,
+            resource=resource,
+            observed_at=self._clock.now(),
+            consent_id=consent.consent_id if consent is not None else "",
+            source=SOURCE,
+            name_event=lifecycle.name_event,
+            meta=ResourceMeta(backfilled=True),
+            entities=entities,
+            gated=False,
+        )
+
+
+def _status(account: AccountMemory, link: Link) -> LinkStatus:
+    status = "ACTIVE"
+    if link.removed:
+        status = "CLOSED"
+    elif link.paused:
+        status = "PAUSED"
+    elif account.waiting_for is not None:
+        status = "ACTION_REQUIRED"
+    return LinkStatus(
+        status=status,
+        action=account.waiting_for if status == "ACTION_REQUIRED" else None,
+        route=link.route,
+        domains=tuple(sorted(link.domains)),
+        generation=link.generation,
+        act_by=None,
+    )
+
+
+def _ended(consent: Consent | None, status: str) -> Consent | None:
+    if consent is None:
+        return None
+    return replace(consent, status="EXPD" if status == "EXPD" else "CANC")
+
+
+def _consent_record(consent: Consent) -> ConsentRecord:
+    return ConsentRecord(
+        consent_id=consent.consent_id,
+        status=consent.status,
+        domains=tuple(sorted(consent.domains)),
+        valid_from=consent.valid_from,
+        valid_until=consent.valid_until,
+        text_sha256=consent.text_sha256,
+        language=consent.language,
+    )
+
+
+def checkpoint_of(
+    shard: int, accounts: Iterable[AccountMemory], now: datetime, patience: Mapping[str, timedelta]
+) -> Checkpoint:
+    """What a shard can vouch for at `now`.
+
+    A stream is behind when one of its resources was not read well for longer than `patience` (by resource kind), when
+    it is still backfilling or quarantined. `polled_until` is the oldest good read among those that are not behind.
+    """
+    behind: list[StreamBehind] = []
+    reads: list[datetime] = []
+    streams = 0
+    for account in accounts:
+        for domain, stream in account.streams.items():
+            if domain not in DOMAINS or stream.head.status not in {"backfilling", "live"}:
+                continue
+            streams += 1
+            names = [name for wanted, name in account.resources if wanted == domain]
+            times = [stream.resources[name].read_at if name in stream.resources else None for name in names]
+            oldest = min((at for at in times if at is not None), default=None)
+            status = _run_status(account, domain, now, patience)
+            if status == "LIVE" and oldest is not None:
+                reads.append(oldest)
+            else:
+                behind.append(StreamBehind(account.account_id, domain, status, oldest))
+    return Checkpoint(shard, min(reads, default=now), streams, len(behind), tuple(behind[:MAXIMUM_BEHIND]))
+
+
+def _run_status(account: AccountMemory, domain: str, now: datetime, patience: Mapping[str, timedelta]) -> str:
+    stream = account.streams[domain]
+    if stream.head.status == "backfilling":
+        return "BACKFILLING"
+    wanted = [resource for (name, _), resource in account.resources.items() if name == domain]
+    if not wanted:
+        return "NOT_READY"
+    for resource in wanted:
+        memory = stream.resources.get(resource.name)
+        if memory is None or memory.read_at is None:
+            return "NOT_READY"
+        if memory.quarantined:
+            return "QUARANTINED"
+        if now - memory.read_at > patience[resource.kind.name]:
+            return "STALE"
+    return "LIVE"

@@ -1,0 +1,186 @@
+"""Memory: what the runtime holds of an account between polls. Mirrors the journal; rebuilt from it at any time.
+
+The only mutable state of the runtime. It changes in two places: a commit that succeeded publishes here, and a poll
+notes what lives in memory only (digests, suspicions, when it was last read).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from connector.domains.lifecycle import NAME as LIFECYCLE
+from connector.domains.lifecycle import ConsentRecord, LinkStatus
+from connector.domains.model import BookingKey, Profile, ResourceKind
+from connector.domains.registry import DOMAINS
+from connector.errors import ActionReason, ConsentError
+from connector.links import Link
+from connector.observe import Suspicion
+from connector.ports import Resource, StateRecord, Vault
+from connector.runtime.packing import Packed, pack_values
+from connector.runtime.sealed_state import StateKey, Subject
+from connector.state import EntityState, ResourceMeta, StreamHead
+from connector.window import is_entry, lower_bound
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What steers the reads of a ledger: its newest booking key, and the lowest that a complete read must cover."""
+
+    newest: BookingKey | None
+    lower: BookingKey | None
+
+
+@dataclass(slots=True)
+class ResourceMemory:
+    """One resource: its entities at rest, and what the last reads left.
+
+    `bounds` is worked out when first needed, so that restoring and idling decode nothing.
+    """
+
+    packed: Packed
+    meta: ResourceMeta = field(default_factory=ResourceMeta)
+    suspicion: Suspicion = field(default_factory=Suspicion)
+    etag: str | None = None
+    read_at: datetime | None = None
+    quarantined: bool = False
+    accept_removals: bool = False
+    bounds: Bounds | None = None
+
+    def bounds_for(self, kind: ResourceKind) -> Bounds:
+        """The bounds of the entities at rest."""
+        if self.bounds is None:
+            self.bounds = bounds_of(kind, self.meta.floor, self.packed.open().values())
+        return self.bounds
+
+
+def bounds_of(kind: ResourceKind, floor: BookingKey | None, entities: Collection[EntityState]) -> Bounds:
+    """The bounds of a ledger's entities; a resource read whole has none."""
+    if kind.window is None:
+        return Bounds(None, None)
+    newest = max((entity.key for entity in entities if is_entry(entity)), default=floor)
+    return Bounds(newest, lower_bound(kind, floor, entities))
+
+
+@dataclass(slots=True)
+class StreamMemory:
+    """One stream: its head, and its resources by name."""
+
+    head: StreamHead = field(default_factory=StreamHead)
+    resources: dict[str, ResourceMemory] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class AccountMemory:
+    """One linked account.
+
+    `profile` is None until the bank was asked in this life; `halted` while the account is being closed or paused;
+    `waiting_for` says what the holder must do before any call goes out again.
+    """
+
+    account_id: str
+    subject: Subject
+    link: Link | None = None
+    profile: Profile | None = None
+    halted: bool = False
+    waiting_for: ActionReason | None = None
+    streams: dict[str, StreamMemory] = field(default_factory=dict)
+    resources: dict[tuple[str, str], Resource] = field(default_factory=dict)
+
+    def stream(self, domain: str) -> StreamMemory:
+        """The stream of a domain, made when first asked for."""
+        return self.streams.setdefault(domain, StreamMemory())
+
+    def resource(self, domain: str, name: str) -> ResourceMemory:
+        """A resource of a stream, made when first asked for."""
+        stream = self.stream(domain)
+        if name not in stream.resources:
+            meta = stream.head.resources.get(name, ResourceMeta())
+            stream.resources[name] = ResourceMemory(Packed(domain), meta)
+        return stream.resources[name]
+
+    def link_status(self) -> LinkStatus | None:
+        """The link's status as last told to consumers."""
+        entity = self.resource(LIFECYCLE, "link").packed.open().get(LinkStatus.ENTITY_ID)
+        record = entity.record if entity is not None else None
+        return record if isinstance(record, LinkStatus) else None
+
+    def consents(self) -> tuple[ConsentRecord, ...]:
+        """Every consent that consumers were told of."""
+        entities = self.resource(LIFECYCLE, "consent").packed.open().values()
+        return tuple(entity.record for entity in entities if isinstance(entity.record, ConsentRecord))
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """A shard as its journal has it."""
+
+    accounts: dict[str, AccountMemory]
+    commit_number: int
+
+
+async def restore(shard: int, records: AsyncIterable[StateRecord], links: Mapping[str, Link], vault: Vault) -> Restored:
+    """Rebuild memory from committed state. No entity is decoded; an erased account's state is passed over.
+
+    Raises:
+        DataError: a value cannot be opened with its subject's key.
+    """
+    subjects: dict[str, Subject | None] = {}
+    heads: dict[tuple[str, str], StreamHead] = {}
+    values: dict[tuple[str, str, str], list[bytes]] = {}
+
+    async def subject_of(account_id: str) -> Subject | None:
+        if account_id not in subjects:
+            try:
+                own = account_id == shard_subject(shard)
+                data_key = await (vault.shard_key(shard) if own else vault.data_key(account_id))
+                subjects[account_id] = Subject(account_id, data_key)
+            except ConsentError:
+                # Erased: its key is gone, and with it whatever was sealed under it.
+                subjects[account_id] = None
+        return subjects[account_id]
+
+    async for record in records:
+        key = StateKey.parse(record.key)
+        subject = await subject_of(key.account_id)
+        if subject is None:
+            continue
+        if key.resource is None:
+            heads[key.account_id, key.domain] = subject.open_head(record)
+        else:
+            values.setdefault((key.account_id, key.domain, key.resource), []).append(subject.open(record))
+    for account_id in (*links, shard_subject(shard)):
+        await subject_of(account_id)
+    accounts = {
+        account_id: AccountMemory(account_id, subject, links.get(account_id))
+        for account_id, subject in subjects.items()
+        if subject is not None
+    }
+    for (account_id, domain), head in heads.items():
+        accounts[account_id].stream(domain).head = head
+    for (account_id, domain, resource), encoded in values.items():
+        accounts[account_id].resource(domain, resource).packed = pack_values(domain, encoded)
+    return Restored(accounts, max((head.commit_number for head in heads.values()), default=0))
+
+
+def shard_subject(shard: int) -> str:
+    """The account id under which a shard speaks of itself."""
+    return f"shard/{shard}"
+
+
+def resources_of(account: AccountMemory, profile: Profile) -> dict[tuple[str, str], Resource]:
+    """What of the bank can be read for this account: wanted by its link and held by its tier."""
+    wanted = account.link.domains if account.link else frozenset()
+    found = {}
+    for domain in DOMAINS.values():
+        if domain.name not in wanted or not domain.held_by(profile):
+            continue
+        for kind in domain.resources:
+            ibans: tuple[str | None, ...] = (None,)
+            if kind.per_bank_account:
+                ibans = tuple(bank_account.iban for bank_account in profile.bank_accounts)
+            for iban in ibans:
+                name = kind.name if iban is None else f"{kind.name}:{account.subject.token(iban)}"
+                found[domain.name, name] = Resource(account.account_id, domain.name, kind, name, iban)
+    return found

@@ -1,0 +1,245 @@
+"""Poller: reads one resource as deep as asked, page by page, and yields what may be observed.
+
+Knows nothing of state beyond what steers a read: digests, keys and bounds. Every page is preceded by the consent gate.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from connector.diff import visible
+from connector.domains.model import BookingKey, Entry, Feed, Unreadable
+from connector.errors import CursorError, UnavailableError
+from connector.observe import Depth, Read, moved_while_paging
+from connector.ports import Page, PageRequest, RawPage, Resource, Source
+from connector.runtime.memory import ResourceMemory
+from connector.state import EntityState
+from connector.window import is_entry, karachi_day
+
+Gate = Callable[[], str]
+"""Raises ConsentError when reading is not allowed now; else names the consent."""
+
+
+@dataclass(frozen=True, slots=True)
+class PollLimits:
+    """Bounds of one read: pages of a head read, restarts of a read that moved, pages of a backfill's chunk."""
+
+    head_page_cap: int = 5
+    read_restart_cap: int = 3
+    backfill_chunk_pages: int = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One observable read with what it leaves behind.
+
+    `unchanged`: the bank showed what it showed last time; nothing was decoded. `digest` is remembered for the depth's
+    next read; `last` is False for a backfill's chunk that more will follow.
+    """
+
+    depth: Depth
+    fetched_at: datetime
+    consent_id: str
+    read: Read | None = None
+    digest: bytes | None = None
+    etag: str | None = None
+    last: bool = True
+    unknown_fields: Mapping[str, int] | None = None
+
+    @property
+    def unchanged(self) -> bool:
+        return self.read is None
+
+
+class Poller:
+    """Reads resources of one source."""
+
+    def __init__(self, source: Source, limits: PollLimits) -> None:
+        self._source = source
+        self._limits = limits
+
+    async def readings(
+        self, resource: Resource, memory: ResourceMemory, depth: Depth, gate: Gate
+    ) -> AsyncIterator[Reading]:
+        """Read `resource`; each Reading must be committed before the next is asked for.
+
+        Raises:
+            ConsentError: the gate is shut.
+            UnavailableError: the feed kept moving under the read, besides the bank's own failures.
+        """
+        for _attempt in range(self._limits.read_restart_cap):
+            try:
+                async for reading in self._attempt(resource, memory, depth, gate):
+                    yield reading
+            except CursorError:
+                continue
+            return
+        raise UnavailableError(
+            f"{resource.name}: the feed moved under {self._limits.read_restart_cap} reads in a row; read again later"
+        )
+
+    def _attempt(self, resource: Resource, memory: ResourceMemory, depth: Depth, gate: Gate) -> AsyncIterator[Reading]:
+        if depth is Depth.HEAD:
+            return self._head(resource, memory, gate)
+        if depth is Depth.BACKFILL:
+            return self._backfill(resource, memory, gate)
+        return self._whole(resource, memory, depth, gate)
+
+    async def _head(self, resource: Resource, memory: ResourceMemory, gate: Gate) -> AsyncIterator[Reading]:
+        ascending = resource.kind.feed is Feed.ASCENDING
+        bounds = memory.bounds_for(resource.kind)
+        request = PageRequest(after=bounds.newest if ascending else None, etag=memory.etag)
+        consent_id = gate()
+        raw = await self._source.fetch_page(resource, request)
+        digest = self._digest(raw)
+        if raw.body is None or digest == memory.meta.head_digest:
+            yield Reading(Depth.HEAD, raw.fetched_at, consent_id, digest=memory.meta.head_digest, etag=raw.etag)
+            return
+        known = memory.packed.open()
+        walk = _Walk(request, self._source.normalise(resource, raw.body), raw.fetched_at)
+        pages = 1
+        while walk.next_cursor is not None and pages < self._limits.head_page_cap:
+            if not ascending and _nothing_new_below(walk.page, known):
+                break
+            await self._follow(resource, walk, gate)
+            pages += 1
+        walk.require_still()
+        read = Read(Depth.HEAD, tuple(walk.entries), complete=False, lower=bounds.lower)
+        yield Reading(
+            Depth.HEAD, walk.fetched_at, consent_id, read, digest, raw.etag, unknown_fields=walk.unknown_fields
+        )
+
+    async def _whole(
+        self, resource: Resource, memory: ResourceMemory, depth: Depth, gate: Gate
+    ) -> AsyncIterator[Reading]:
+        request, lower = _sweep(resource, memory)
+        consent_id = gate()
+        raw = await self._source.fetch_page(resource, request)
+        if raw.body is None:
+            yield Reading(depth, raw.fetched_at, consent_id, digest=memory.meta.sweep_digest, etag=raw.etag)
+            return
+        walk = _Walk(request, self._source.normalise(resource, raw.body), raw.fetched_at)
+        joined = hashlib.blake2b(self._digest(raw), digest_size=16)
+        while walk.next_cursor is not None:
+            joined.update(self._digest(await self._follow(resource, walk, gate)))
+        walk.require_still()
+        digest = joined.digest()
+        if digest == memory.meta.sweep_digest and not memory.suspicion:
+            yield Reading(depth, walk.fetched_at, consent_id, digest=digest, etag=raw.etag)
+            return
+        read = Read(depth, tuple(walk.entries), complete=True, lower=lower)
+        yield Reading(depth, walk.fetched_at, consent_id, read, digest, raw.etag, unknown_fields=walk.unknown_fields)
+
+    async def _backfill(self, resource: Resource, memory: ResourceMemory, gate: Gate) -> AsyncIterator[Reading]:
+        ascending = resource.kind.feed is Feed.ASCENDING
+        request = PageRequest(after=memory.bounds_for(resource.kind).newest if ascending else None)
+        consent_id = gate()
+        raw = await self._source.fetch_page(resource, request)
+        walk = _Walk(request, self._source.normalise(resource, raw.body or b""), raw.fetched_at)
+        pages = 1
+        while True:
+            walk.require_still()
+            terminal = walk.next_cursor is None
+            if terminal or pages % self._limits.backfill_chunk_pages == 0:
+                read = Read(Depth.BACKFILL, walk.take(), complete=terminal)
+                unknown = walk.unknown_fields
+                yield Reading(Depth.BACKFILL, walk.fetched_at, consent_id, read, last=terminal, unknown_fields=unknown)
+            if terminal:
+                return
+            await self._follow(resource, walk, gate)
+            pages += 1
+
+    async def _follow(self, resource: Resource, walk: _Walk, gate: Gate) -> RawPage:
+        gate()
+        raw = await self._source.fetch_page(resource, walk.next_request())
+        walk.add(self._source.normalise(resource, raw.body or b""), raw.fetched_at)
+        return raw
+
+    def _digest(self, raw: RawPage) -> bytes:
+        # A new parser must look again at what the old one took for known.
+        return hashlib.blake2b(raw.digest, digest_size=16, salt=self._source.parser_version.encode()[:16]).digest()
+
+
+class _Walk:
+    """The pages of one read, joined."""
+
+    def __init__(self, request: PageRequest, page: Page, fetched_at: datetime) -> None:
+        self._request = request
+        self.page = page
+        self.fetched_at = fetched_at
+        self.entries: list[Entry | Unreadable] = list(page.entries)
+        self.unknown_fields: dict[str, int] = dict(page.unknown_fields)
+        self.next_cursor = page.next_cursor
+        self._cursors = {page.next_cursor}
+        self._overlap: tuple[Entry | Unreadable, ...] = ()
+
+    def next_request(self) -> PageRequest:
+        """How to ask for the page after the last one."""
+        return replace(self._request, cursor=self.next_cursor, etag=None)
+
+    def add(self, page: Page, fetched_at: datetime) -> None:
+        """Join the page that the cursor led to.
+
+        Raises:
+            CursorError: it leads back to where the read has been.
+        """
+        if page.next_cursor is not None and page.next_cursor in self._cursors:
+            raise CursorError("the bank repeated a cursor")
+        self._cursors.add(page.next_cursor)
+        self.page = page
+        self.fetched_at = fetched_at
+        self.entries.extend(page.entries)
+        self.next_cursor = page.next_cursor
+        for name, count in page.unknown_fields.items():
+            self.unknown_fields[name] = self.unknown_fields.get(name, 0) + count
+
+    def take(self) -> tuple[Entry | Unreadable, ...]:
+        """The entries gathered so far; the last page of them stays in sight of `require_still`."""
+        taken = tuple(self.entries)
+        self._overlap = self.page.entries
+        self.entries = []
+        return taken
+
+    def require_still(self) -> None:
+        """Raises CursorError when an entry was shown twice with other content."""
+        if moved_while_paging((*self._overlap, *self.entries)):
+            raise CursorError("an entry was shown twice with other content")
+
+
+def _sweep(resource: Resource, memory: ResourceMemory) -> tuple[PageRequest, BookingKey | None]:
+    """How a complete read begins, and the lowest booking key that it speaks of."""
+    if resource.kind.feed is Feed.WHOLE:
+        # A suspicion needs the whole value once more, even where it did not move.
+        return PageRequest(etag=None if memory.suspicion else memory.etag), None
+    lower = memory.bounds_for(resource.kind).lower
+    if lower is None:
+        return PageRequest(), None
+    if resource.kind.feed is Feed.ASCENDING:
+        return PageRequest(after=BookingKey(lower.order - 1, "")), lower
+    return PageRequest(since=karachi_day(lower)), lower
+
+
+def _nothing_new_below(page: Page, known: Mapping[str, EntityState]) -> bool:
+    """A full page of known, unchanged, settled entries, older than the oldest unsettled one: what is below is known."""
+    oldest_unsettled = min(
+        (
+            entity.key
+            for entity in known.values()
+            if entity.status == "live" and is_entry(entity) and not entity.settled
+        ),
+        default=None,
+    )
+    by_bank_id = {alias: entity for entity in known.values() for alias in entity.aliases}
+    for entry in page.entries:
+        if not isinstance(entry, Entry):
+            return False
+        name = entry.record.entity_id
+        entity = by_bank_id.get(name) or known.get(name)
+        if entity is None or not entity.settled or visible(entity) != entry.record:
+            return False
+        if oldest_unsettled is not None and entity.key >= oldest_unsettled:
+            return False
+    return bool(page.entries)

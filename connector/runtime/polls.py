@@ -1,0 +1,156 @@
+"""Polls: one poll of one resource, from the choice of its depth to the commit of what it showed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from connector.consent import require_consent
+from connector.domains.model import Feed
+from connector.domains.registry import DOMAINS
+from connector.errors import ConsentError
+from connector.events import Provenance
+from connector.observe import Depth, Known, observe
+from connector.ports import Clock, Resource, Source
+from connector.runtime.commit_loop import CommitLoop
+from connector.runtime.memory import AccountMemory, ResourceMemory
+from connector.runtime.options import Cadence
+from connector.runtime.poller import Gate, Poller, Reading
+from connector.runtime.writes import Write, prepare
+
+
+@dataclass(slots=True)
+class PollCounts:
+    """What polls came to; for logs and metrics."""
+
+    polls: int = 0
+    unchanged: int = 0
+    committed: int = 0
+    unknown_fields: dict[str, int] = field(default_factory=dict)
+    quarantined: int = 0
+
+
+def choose_depth(
+    resource: Resource, memory: ResourceMemory, cadence: Cadence, now: datetime, *, reopening: bool = False
+) -> Depth:
+    """How deep the next read must be.
+
+    A stream that was closed begins again with a complete read. What one complete read made us suspect is confirmed or
+    dropped by the next, which therefore is a complete one too.
+    """
+    if not memory.meta.backfilled:
+        return Depth.BACKFILL
+    if resource.kind.feed is Feed.WHOLE:
+        return Depth.WHOLE
+    swept_at = memory.meta.swept_at
+    due = reopening or swept_at is None or now >= swept_at + timedelta(seconds=cadence.reconcile_interval_seconds)
+    return Depth.RECONCILE if due or memory.suspicion or memory.accept_removals else Depth.HEAD
+
+
+class Polls:
+    """Runs polls against one source and commits what they show."""
+
+    def __init__(self, source: Source, poller: Poller, clock: Clock, cadences: Callable[[str], Cadence]) -> None:
+        self._source = source
+        self._poller = poller
+        self._clock = clock
+        self.cadence = cadences
+        self.counts = PollCounts()
+
+    def gate(self, account: AccountMemory, domain: str) -> str:
+        """The consent id under which `domain` of `account` may be read now.
+
+        Raises:
+            ConsentError: it may not: no consent, paused, removed, or waiting for the holder.
+        """
+        link = account.link
+        if link is None or link.removed or link.paused or account.halted:
+            raise ConsentError(f"{account.account_id} is not to be read now: unlinked, paused or closing")
+        if domain not in link.domains:
+            raise ConsentError(f"the link of {account.account_id} does not ask for {domain}")
+        return require_consent(link.consent, domain, self._clock.now()).consent_id
+
+    def gate_write(self, write: Write) -> None:
+        """The gate asked a last time, right before a commit."""
+        self.gate(write.account, write.domain)
+
+    async def poll(
+        self, account: AccountMemory, resource: Resource, commits: CommitLoop, depth: Depth | None = None
+    ) -> Depth:
+        """Read `resource` once and commit what it shows; answers with the depth that was read.
+
+        Raises: whatever the source, the gate or the journal raise; what was committed before stays committed.
+        """
+        memory = account.resource(resource.domain, resource.name)
+        if depth is None:
+            reopening = account.stream(resource.domain).head.status == "closed"
+            cadence = self.cadence(resource.kind.name)
+            depth = choose_depth(resource, memory, cadence, self._clock.now(), reopening=reopening)
+        gate: Gate = lambda: self.gate(account, resource.domain)  # noqa: E731  # a closure with a declared type
+        self.counts.polls += 1
+        async for reading in self._poller.readings(resource, memory, depth, gate):
+            await self._take(account, resource, memory, reading, commits)
+        return depth
+
+    async def _take(
+        self,
+        account: AccountMemory,
+        resource: Resource,
+        memory: ResourceMemory,
+        reading: Reading,
+        commits: CommitLoop,
+    ) -> None:
+        for name, count in (reading.unknown_fields or {}).items():
+            self.counts.unknown_fields[name] = self.counts.unknown_fields.get(name, 0) + count
+        if reading.read is None:
+            self.counts.unchanged += 1
+            self._note(resource, memory, reading)
+            return
+        entities = memory.packed.open()
+        known = Known(
+            kind=resource.kind,
+            entities=entities,
+            floor=memory.meta.floor,
+            bound=memory.meta.bound,
+            backfilled=memory.meta.backfilled,
+            swept=memory.meta.swept_at is not None,
+            suspicion=memory.suspicion,
+        )
+        observation = observe(known, reading.read, accept_removals=memory.accept_removals)
+        memory.quarantined = observation.vanished > 0
+        self.counts.quarantined += len(observation.quarantined)
+        write = prepare(
+            account,
+            resource,
+            memory,
+            reading,
+            observation,
+            known=entities,
+            source=Provenance(
+                route=self._source.route,
+                backend=resource.kind.backend,
+                api_version=self._source.api_version,
+                parser_version=self._source.parser_version,
+                mode=reading.depth.value,
+            ),
+            name_event=DOMAINS[resource.domain].name_event,
+            expected=frozenset(name for domain, name in account.resources if domain == resource.domain),
+        )
+        if write is not None:
+            await commits.submit(write)
+            self.counts.committed += 1
+        else:
+            memory.suspicion = observation.suspicion
+        self._note(resource, memory, reading)
+
+    def _note(self, resource: Resource, memory: ResourceMemory, reading: Reading) -> None:
+        """What lives in memory only: written with the next commit, if at all."""
+        memory.read_at = reading.fetched_at
+        if reading.depth is Depth.HEAD:
+            memory.meta = replace(memory.meta, head_digest=reading.digest)
+            memory.etag = reading.etag
+        elif reading.depth in {Depth.RECONCILE, Depth.WHOLE}:
+            memory.meta = replace(memory.meta, sweep_digest=reading.digest, swept_at=reading.fetched_at)
+            if resource.kind.feed is Feed.WHOLE:
+                memory.etag = reading.etag

@@ -1,0 +1,91 @@
+"""Sealed state: the keys under which state is committed, and values that only the subject's data key opens.
+
+Keys: ``account/domain`` for a stream's head, ``account/domain/resource/hash`` for an entity. No key holds anything that
+the bank said: entity ids are hashed under the subject's own key.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from connector.avro import decode_head, encode_entity, encode_head
+from connector.errors import DataError
+from connector.ports import StateRecord
+from connector.sealing import Sealer, keyed_token
+from connector.state import EntityState, StreamHead
+
+_STATE_KEY = re.compile(r"((?:shard/)?[^/]+)/([a-z]+)(?:/([^/]+)/([0-9a-f]+))?")
+
+
+@dataclass(frozen=True, slots=True)
+class StateKey:
+    """A state key taken apart; `resource` and `entity_hash` are None for a head."""
+
+    account_id: str
+    domain: str
+    resource: str | None = None
+    entity_hash: str | None = None
+
+    @classmethod
+    def parse(cls, key: str) -> StateKey:
+        """Take a key apart; `shard/3` counts as an account.
+
+        Raises:
+            DataError: it is no state key.
+        """
+        match = _STATE_KEY.fullmatch(key)
+        if match is None:
+            raise DataError(f"{key!r} is no state key: expected account/domain or account/domain/resource/hash")
+        return cls(*match.groups())
+
+
+class Subject:
+    """Seals and opens the state of one account."""
+
+    def __init__(self, account_id: str, data_key: bytes) -> None:
+        self.account_id = account_id
+        self._data_key = data_key
+        self._sealer = Sealer(data_key)
+
+    def token(self, text: str) -> str:
+        """An opaque stand-in for an identifier, the same on every run: 32 hex digits."""
+        return keyed_token(self._data_key, text)
+
+    def head_record(self, domain: str, head: StreamHead) -> StateRecord:
+        """A stream's head, sealed."""
+        key = head_key(self.account_id, domain)
+        return StateRecord(key, self._sealer.seal(self.account_id, key, encode_head(head)))
+
+    def entity_record(self, domain: str, resource: str, entity: EntityState) -> StateRecord:
+        """An entity's state, sealed."""
+        key = self._entity_key(domain, resource, entity.entity_id)
+        return StateRecord(key, self._sealer.seal(self.account_id, key, encode_entity(domain, entity)))
+
+    def entity_tombstone(self, domain: str, resource: str, entity_id: str) -> StateRecord:
+        """Forgets an entity."""
+        return StateRecord(self._entity_key(domain, resource, entity_id), None)
+
+    def seal(self, field: str, plaintext: bytes) -> bytes:
+        """Any other value of this subject's."""
+        return self._sealer.seal(self.account_id, field, plaintext)
+
+    def open(self, record: StateRecord) -> bytes:
+        """The plaintext of a state value.
+
+        Raises:
+            DataError: it was not sealed for this subject and key, or it was altered.
+        """
+        return self._sealer.unseal(self.account_id, record.key, record.value or b"")
+
+    def open_head(self, record: StateRecord) -> StreamHead:
+        """A stream's head, opened."""
+        return decode_head(self.open(record))
+
+    def _entity_key(self, domain: str, resource: str, entity_id: str) -> str:
+        return f"{head_key(self.account_id, domain)}/{resource}/{self.token(f'{resource}/{entity_id}')}"
+
+
+def head_key(account_id: str, domain: str) -> str:
+    """The state key of a stream's head."""
+    return f"{account_id}/{domain}"

@@ -1,0 +1,366 @@
+"""Settings: defaults, under `config/connector.toml`, under `ZINDIGI_…` environment variables, under flags.
+
+Every effective value knows its source. Whatever is not understood refuses to start, with key, value, place and the
+nearest valid spelling. Knows nothing of what the settings are for; `config/connector.toml` explains each to operators.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal, cast
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from connector.domains.model import Backend, ResourceKind
+from connector.domains.registry import DOMAINS
+from connector.errors import ConfigurationError
+
+ENV_PREFIX: Final = "ZINDIGI_"
+ENV_NESTING: Final = "__"
+CONFIG_VARIABLE: Final = "ZINDIGI_CONFIG"
+DEFAULT_CONFIG_PATH: Final = Path("config/connector.toml")
+MASK: Final = "********"
+
+_KINDS: Final[dict[str, ResourceKind]] = {kind.name: kind for domain in DOMAINS.values() for kind in domain.resources}
+
+
+class Section(BaseModel):
+    """A table of the configuration file: frozen, and without a key that is not declared."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class BankSettings(Section):
+    """Where the bank is, and how patient to be with it."""
+
+    base_url: str = Field("http://127.0.0.1:8642", pattern=r"^https?://[^/\s]+/?$")
+    app_version: str = Field("4.2.0", pattern=r"^\d+\.\d+\.\d+$")
+    connect_timeout_seconds: float = Field(5.0, gt=0)
+    read_timeout_seconds: float = Field(20.0, gt=0)
+    request_deadline_seconds: float = Field(45.0, gt=0)
+    maximum_connections: int = Field(64, ge=1)
+
+
+class SessionSettings(Section):
+    """How a bank session is kept alive."""
+
+    refresh_margin_seconds: float = Field(60.0, ge=0)
+    refresh_deadline_seconds: float = Field(30.0, gt=0)
+
+
+class VaultSettings(Section):
+    """Where secrets rest, and the key that seals them (one of the two; `master_key` counts first)."""
+
+    path: Path = Path("data/vault.db")
+    master_key: SecretStr | None = None
+    master_key_file: Path = Path("data/master.key")
+
+
+class JournalSettings(Section):
+    """The durable log."""
+
+    kind: Literal["sqlite"] = "sqlite"
+    path: Path = Path("data/journal.db")
+    shard_count: int = Field(1, ge=1, le=256)
+
+
+class Cadence(Section):
+    """How often one kind of resource is read."""
+
+    head_interval_seconds: float = Field(gt=0)
+    reconcile_interval_seconds: float = Field(gt=0)
+
+
+def _cadence(kind: str) -> Any:  # noqa: ANN401  what pydantic's Field gives
+    declared = _KINDS[kind]
+    return Field(
+        Cadence(
+            head_interval_seconds=declared.head_interval_seconds,
+            reconcile_interval_seconds=declared.reconcile_interval_seconds,
+        )
+    )
+
+
+class PollingSettings(Section):
+    """When and how far to read."""
+
+    jitter_ratio: float = Field(0.1, ge=0, le=0.5)
+    page_limit: int = Field(100, ge=1, le=100)
+    head_page_cap: int = Field(10, ge=1)
+    read_restart_cap: int = Field(5, ge=1)
+    backfill_chunk_pages: int = Field(5, ge=1)
+    profile_interval_seconds: float = Field(3600.0, gt=0)
+    transactions: Cadence = _cadence("transactions")
+    loan: Cadence = _cadence("loan")
+    points: Cadence = _cadence("points")
+    vouchers: Cadence = _cadence("vouchers")
+
+    def cadence(self, kind: str) -> Cadence:
+        """The cadence of a kind of resource, by its name."""
+        return cast("Cadence", getattr(self, kind))
+
+
+class BackendLimits(Section):
+    """How hard one backend may be worked, and when to leave it alone."""
+
+    max_concurrency: int = Field(8, ge=1)
+    rate_per_second: float = Field(20.0, gt=0)
+    breaker_failures: int = Field(5, ge=1)
+    breaker_open_seconds: float = Field(30.0, gt=0)
+
+
+class BackendsSettings(Section):
+    """Limits of each backend behind the login."""
+
+    bank: BackendLimits = BackendLimits(max_concurrency=16, rate_per_second=50.0)
+    advance_cash: BackendLimits = BackendLimits(max_concurrency=4, rate_per_second=10.0)
+    z_miles: BackendLimits = BackendLimits()
+
+    def limits(self, backend: Backend) -> BackendLimits:
+        """The limits of a backend, by its name in `connector.domains`."""
+        return cast("BackendLimits", getattr(self, backend.replace("-", "_")))
+
+
+class CommitSettings(Section):
+    """How changes are gathered into commits."""
+
+    linger_seconds: float = Field(0.1, ge=0, le=1)
+    checkpoint_seconds: float = Field(60.0, gt=0)
+
+
+class LogSettings(Section):
+    """What is said on standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["console", "json"] = "console"
+
+
+class ConsentSettings(Section):
+    """What a new consent is, unless the holder is asked for something else."""
+
+    default_days: int = Field(90, ge=1, le=365)
+
+
+class Settings(BaseSettings):
+    """Every setting of the connector. Made by `load_settings`."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid", frozen=True, env_prefix=ENV_PREFIX, env_nested_delimiter=ENV_NESTING
+    )
+
+    bank: BankSettings = BankSettings()
+    session: SessionSettings = SessionSettings()
+    vault: VaultSettings = VaultSettings()
+    journal: JournalSettings = JournalSettings()
+    polling: PollingSettings = PollingSettings()
+    backends: BackendsSettings = BackendsSettings()
+    commit: CommitSettings = CommitSettings()
+    shutdown_seconds: float = Field(10.0, gt=0)
+    log: LogSettings = LogSettings()
+    consent: ConsentSettings = ConsentSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003  the signature is pydantic-settings'
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what is given: `load_settings` reads the layers one by one, so as to know where each value is from."""
+        return (init_settings,)
+
+
+@dataclass(frozen=True, slots=True)
+class EffectiveValue:
+    """One setting as it holds: `text` is masked where it is secret; `source` says where it came from."""
+
+    key: str
+    text: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Effective:
+    """The settings that hold, and the source of each: `default`, `FILE, line N`, `$VARIABLE` or `--set`."""
+
+    settings: Settings
+    sources: Mapping[str, str]
+
+    def values(self) -> Iterator[EffectiveValue]:
+        """Every setting in the order of the configuration file, secrets masked."""
+        for key in KEYS:
+            value: object = self.settings
+            for part in key.split("."):
+                value = getattr(value, part)
+            yield EffectiveValue(key, _text(value), self.sources.get(key, "default"))
+
+
+def _leaves(model: type[BaseModel], above: str = "") -> Iterator[tuple[str, bool]]:
+    """Dotted key of every setting, and whether it is secret."""
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from _leaves(kind, f"{above}{name}.")
+        else:
+            yield f"{above}{name}", kind == SecretStr | None
+
+
+_SECRETS: Final = {key for key, secret in _leaves(Settings) if secret}
+KEYS: Final = tuple(key for key, _ in _leaves(Settings))
+"""Every setting, dotted (`bank.base_url`)."""
+
+_VARIABLES: Final = {ENV_PREFIX + key.upper().replace(".", ENV_NESTING): key for key in KEYS}
+
+
+def load_settings(config: Path | None = None, flags: Mapping[str, str] | None = None) -> Effective:
+    """The settings that hold. `config` names the file (else `ZINDIGI_CONFIG`, else `./config/connector.toml` if there).
+
+    `flags` are dotted keys with their values, as given on the command line.
+
+    Raises:
+        ConfigurationError: something is not understood; the message says all of it, a line each.
+    """
+    path = _config_path(config)
+    complaints: list[str] = []
+    sources: dict[str, str] = {}
+    # Every default is laid down first, so that setting one key of a section leaves that section's others alone.
+    merged = Settings().model_dump()
+    for layer in (_file_layer(path, complaints), _environment_layer(complaints), _flag_layer(flags or {}, complaints)):
+        for key, (value, source) in layer.items():
+            sources[key] = source
+            _put(merged, key, value)
+    settings: Settings | None = None
+    try:
+        settings = Settings(**merged)
+    except ValidationError as error:
+        complaints.extend(_complaint(detail, sources) for detail in error.errors(include_url=False))
+    if settings is None or complaints:
+        raise ConfigurationError("\n".join(complaints))
+    return Effective(settings, sources)
+
+
+Layer = dict[str, tuple[object, str]]
+
+
+def _config_path(config: Path | None) -> Path | None:
+    named = config or (Path(os.environ[CONFIG_VARIABLE]) if os.environ.get(CONFIG_VARIABLE) else None)
+    if named is None:
+        return DEFAULT_CONFIG_PATH if DEFAULT_CONFIG_PATH.is_file() else None
+    if not named.is_file():
+        told = "--config" if config else f"${CONFIG_VARIABLE}"
+        raise ConfigurationError(f"there is no configuration file {named} (from {told})")
+    return named
+
+
+def _file_layer(path: Path | None, complaints: list[str]) -> Layer:
+    if path is None:
+        return {}
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        tables = TomlConfigSettingsSource(Settings, toml_file=path)()
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigurationError(f"the configuration file {path} cannot be read: {error}") from error
+    places = _places(path, lines)
+    layer: Layer = {}
+    for key, value in _flat(tables):
+        place = places.get(key, str(path))
+        if key in KEYS:
+            layer[key] = (value, place)
+        elif any(known.startswith(f"{key}.") for known in KEYS):
+            complaints.append(f"{key} is a section, not a value ({place})")
+        else:
+            complaints.append(f"unknown setting {key} ({place}){nearest(key, KEYS)}")
+    return layer
+
+
+def _environment_layer(complaints: list[str]) -> Layer:
+    given = [name for name in os.environ if name.startswith(ENV_PREFIX) and name != CONFIG_VARIABLE]
+    complaints.extend(
+        f"unknown environment variable {name}{nearest(name, _VARIABLES)}"
+        for name in sorted(given)
+        if name not in _VARIABLES
+    )
+    nested = EnvSettingsSource(Settings, env_prefix=ENV_PREFIX, env_nested_delimiter=ENV_NESTING)() if given else {}
+    names = {key: name for name, key in _VARIABLES.items()}
+    return {key: (value, f"${names[key]}") for key, value in _flat(nested) if key in names}
+
+
+def _flag_layer(flags: Mapping[str, str], complaints: list[str]) -> Layer:
+    layer: Layer = {}
+    for key, value in flags.items():
+        if key in KEYS:
+            layer[key] = (value, "--set")
+        else:
+            complaints.append(f"unknown setting {key} (--set){nearest(key, KEYS)}")
+    return layer
+
+
+def _flat(tables: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, object]]:
+    for name, value in tables.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{above}{name}.")
+        else:
+            yield f"{above}{name}", value
+
+
+def _put(tables: dict[str, Any], key: str, value: object) -> None:
+    *sections, name = key.split(".")
+    for section in sections:
+        tables = tables.setdefault(section, {})
+    tables[name] = value
+
+
+def _places(path: Path, lines: list[str]) -> dict[str, str]:
+    """`FILE, line N` of every key, for files written as ours is: a `[section]` a line, a `key = value` a line."""
+    places: dict[str, str] = {}
+    section = ""
+    for number, line in enumerate(lines, 1):
+        text = line.strip()
+        if text.startswith("[") and text.split("#")[0].rstrip().endswith("]"):
+            section = text.split("#")[0].strip("[] \t") + "."
+        elif "=" in text and not text.startswith("#"):
+            places[section + text.split("=")[0].strip()] = f"{path}, line {number}"
+    return places
+
+
+def _complaint(detail: Mapping[str, Any], sources: Mapping[str, str]) -> str:
+    key = ".".join(str(part) for part in detail["loc"])
+    shown = MASK if key in _SECRETS else repr(detail["input"])
+    problem = detail["msg"][0].lower() + detail["msg"][1:]
+    expected = (detail.get("ctx") or {}).get("expected")
+    suggestion = ""
+    if detail["type"] == "literal_error" and expected:
+        words = [word.strip(" '") for word in expected.replace(" or ", ",").split(",")]
+        suggestion = nearest(str(detail["input"]), words)
+    return f"{key} = {shown} ({sources.get(key, 'default')}): {problem}{suggestion}"
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """`: did you mean X?` by the whole name, else by the part after its last dot; nothing where nothing is near."""
+    candidates = list(known)
+    found = difflib.get_close_matches(name, candidates, n=1, cutoff=0.6)
+    if not found:
+        last = name.rpartition(".")[2]
+        by_last = {candidate.rpartition(".")[2]: candidate for candidate in reversed(candidates)}
+        found = [by_last[match] for match in difflib.get_close_matches(last, by_last, n=1, cutoff=0.7)]
+    return f": did you mean {found[0]}?" if found else ""
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return "(not set)"
+    return MASK if isinstance(value, SecretStr) else str(value)

@@ -1,0 +1,214 @@
+"""HTTP to the bank: the one place that knows the HTTP library. One client for the process.
+
+Every trouble of the wire comes out as the error taxonomy, without the library's exception behind it: its texts hold
+addresses, and addresses hold IBANs. A body is believed only when it arrived whole.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from types import TracebackType
+from typing import Final, Self
+
+import aiohttp
+import httpx
+import orjson
+from httpx_aiohttp import AiohttpTransport
+
+from connector import __version__
+from connector.errors import DataError, UnavailableError
+from connector.ports import Clock
+from connector.sources.zindigi.exact_json import digest_bytes, is_json
+from connector.sources.zindigi.options import ZindigiOptions
+from connector.sources.zindigi.refusals import Answer, refusal, retry_after_seconds
+
+API_PATH: Final = "/zindigi/v2"
+_NO_CONTENT: Final = 204
+_NOT_MODIFIED: Final = 304
+_ENCODINGS: Final = frozenset({"", "identity", "gzip"})
+_ETAG_LENGTH_LIMIT: Final = 256
+_EXAMINED_LIMIT: Final = 32_768
+_KEEPALIVE_SECONDS: Final = 75.0
+
+# Both write whole addresses at INFO or DEBUG.
+for _name in ("httpx", "httpcore"):
+    logging.getLogger(_name).setLevel(logging.WARNING)
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What identifies a call: secret in every field."""
+
+    access_token: str = field(repr=False)
+    device_id: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request. `path` follows the API's base path; `payload` goes as JSON."""
+
+    method: str
+    path: str = field(repr=False)
+    parameters: Mapping[str, str] = field(default_factory=dict, repr=False)
+    payload: Mapping[str, object] | None = field(default=None, repr=False)
+    etag: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A body that arrived whole, with its digest; `content` is None where nothing changed since the call's etag."""
+
+    content: bytes | None = field(repr=False)
+    digest: bytes
+    etag: str | None = field(repr=False)
+
+
+def examine_json(body: bytes) -> None:
+    """Pass whole JSON.
+
+    Raises:
+        UnavailableError: it is not JSON, or broke off.
+    """
+    if not is_json(body):
+        raise UnavailableError("the bank's answer is not JSON, or broke off")
+
+
+class BankHttp:
+    """The bank's API as calls and answers.
+
+    `transport` replaces the network in tests. Must be closed.
+    """
+
+    def __init__(
+        self, options: ZindigiOptions, clock: Clock, *, transport: httpx.AsyncBaseTransport | None = None
+    ) -> None:
+        self._clock = clock
+        self._deadline_seconds = options.request_deadline_seconds
+        self._maximum_body_bytes = options.maximum_body_bytes
+        self._examined: dict[tuple[Callable[[bytes], None], bytes], None] = {}
+        self._client = httpx.AsyncClient(
+            base_url=options.base_url.rstrip("/") + API_PATH,
+            transport=transport or _network(options),
+            headers={
+                "User-Agent": f"zindigi-connector/{__version__}",
+                "X-App-Version": options.app_version,
+                "Accept": "application/json",
+                "Accept-Encoding": "gzip",
+            },
+            timeout=httpx.Timeout(
+                options.read_timeout_seconds,
+                connect=options.connect_timeout_seconds,
+                pool=options.request_deadline_seconds,
+            ),
+            # One holder's cookies must never travel with another's call: accept none.
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+            trust_env=False,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+    async def exchange(self, call: Call, credentials: Credentials | None = None) -> Answer:
+        """The answer, whatever its status.
+
+        Raises:
+            UnavailableError: no connection, time-out, or the body broke off.
+            DataError: the body is larger than allowed or of an encoding that was not asked for.
+        """
+        headers = {}
+        if credentials is not None:
+            headers = {"Authorization": f"Bearer {credentials.access_token}", "X-Device-Id": credentials.device_id}
+        if call.etag is not None:
+            headers["If-None-Match"] = call.etag
+        content = None
+        if call.payload is not None:
+            content = orjson.dumps(call.payload)
+            headers["Content-Type"] = "application/json"
+        request = self._client.build_request(
+            call.method, call.path, params=call.parameters or None, content=content, headers=headers
+        )
+        try:
+            async with asyncio.timeout(self._deadline_seconds):
+                return await self._send(request)
+        except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, aiohttp.ClientError, OSError) as error:
+            # TimeoutError is an OSError.
+            raise UnavailableError(f"the bank could not be reached or broke off ({type(error).__name__})") from None
+
+    async def read(
+        self, call: Call, credentials: Credentials, *, examine: Callable[[bytes], None] = examine_json
+    ) -> Body:
+        """A body of a 2xx answer that passed `examine`, or none at 304.
+
+        A body that passed before is known by its digest and not examined again.
+
+        Raises:
+            ConnectorError: as the refusal means, as `exchange` says, or what `examine` raises.
+        """
+        answer = await self.exchange(call, credentials)
+        if answer.status == _NOT_MODIFIED and call.etag is not None:
+            return Body(content=None, digest=b"", etag=answer.etag or call.etag)
+        if not answer.succeeded:
+            raise refusal(answer)
+        digest = digest_bytes(answer.body)
+        passed = (examine, digest)
+        if passed not in self._examined:
+            if answer.status != _NO_CONTENT:
+                examine(answer.body)
+            if len(self._examined) >= _EXAMINED_LIMIT:
+                del self._examined[next(iter(self._examined))]
+            self._examined[passed] = None
+        return Body(content=answer.body, digest=digest, etag=answer.etag)
+
+    async def _send(self, request: httpx.Request) -> Answer:
+        response = await self._client.send(request, stream=True)
+        try:
+            if response.headers.get("content-encoding", "").strip().lower() not in _ENCODINGS:
+                raise DataError("the bank's answer is of a content encoding that was not asked for")
+            body = await self._receive(response)
+        finally:
+            await response.aclose()
+        etag = response.headers.get("etag")
+        return Answer(
+            status=response.status_code,
+            body=body,
+            etag=etag if etag and len(etag) <= _ETAG_LENGTH_LIMIT and etag.isascii() and etag.isprintable() else None,
+            retry_after_seconds=retry_after_seconds(response.headers.get("retry-after"), self._clock.now()),
+        )
+
+    async def _receive(self, response: httpx.Response) -> bytes:
+        chunks: list[bytes] = []
+        size = 0
+        async for chunk in response.aiter_bytes():
+            size += len(chunk)
+            if size > self._maximum_body_bytes:
+                raise DataError(f"the bank's answer is larger than {self._maximum_body_bytes} bytes")
+            chunks.append(chunk)
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def _network(options: ZindigiOptions) -> httpx.AsyncBaseTransport:
+    context = httpx.create_ssl_context(trust_env=False)
+
+    def session() -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=options.maximum_connections, keepalive_timeout=_KEEPALIVE_SECONDS, ssl=context
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
+        )
+
+    return AiohttpTransport(verify=context, trust_env=False, client=session)

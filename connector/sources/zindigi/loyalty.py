@@ -1,0 +1,117 @@
+"""Z-Miles as canonical points entries and vouchers. Pure."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from connector.domains.loyalty import POINTS_KINDS, VOUCHER_STATUSES, PointsEntry, Voucher
+from connector.domains.model import UNKNOWN, BookingKey, Entry, Unreadable
+from connector.errors import DataError
+from connector.ports import Page, Resource
+from connector.sources.zindigi.exact_json import UnknownFields, digest_value, parse_object
+from connector.sources.zindigi.wire import (
+    LedgerEnvelope,
+    PointsWire,
+    ShapeError,
+    SummaryEnvelope,
+    VoucherWire,
+    field_names,
+    identifier_of,
+    micros_of,
+    moment_micros,
+    understand,
+    whole_number_of,
+)
+
+_LEDGER_FIELDS: Final = field_names(LedgerEnvelope)
+_POINTS_FIELDS: Final = field_names(PointsWire)
+_SUMMARY_FIELDS: Final = field_names(SummaryEnvelope) | {"member_id", "balance"}
+_VOUCHER_FIELDS: Final = field_names(VoucherWire)
+
+
+def read_ledger(_resource: Resource, body: bytes) -> Page:
+    """One page of the points ledger; the cursor is the highest id of the page.
+
+    Raises:
+        DataError: the envelope is not understood, or there is more and no id to go on from.
+    """
+    top = parse_object(body)
+    envelope = understand(LedgerEnvelope, top)
+    unknown = UnknownFields()
+    unknown.note("", top, _LEDGER_FIELDS)
+    entries = tuple(_read_points(item, unknown) for item in envelope.entries)
+    next_cursor = None
+    if envelope.has_more:
+        ids = [number for item in envelope.entries if (number := whole_number_of(item, "id")) is not None]
+        if not ids:
+            raise DataError("has_more: there is more, but no id to go on from")
+        next_cursor = str(max(ids))
+    return Page(entries=entries, next_cursor=next_cursor, unknown_fields=unknown.counts)
+
+
+def read_summary(_resource: Resource, body: bytes) -> Page:
+    """All vouchers, whole.
+
+    Raises:
+        DataError: the envelope is not understood.
+    """
+    top = parse_object(body)
+    envelope = understand(SummaryEnvelope, top)
+    unknown = UnknownFields()
+    unknown.note("", top, _SUMMARY_FIELDS)
+    entries = tuple(_read_voucher(item, unknown) for item in envelope.vouchers)
+    return Page(entries=entries, next_cursor=None, unknown_fields=unknown.counts)
+
+
+def _read_points(item: object, unknown: UnknownFields) -> Entry | Unreadable:
+    digest = digest_value(item)
+    if isinstance(item, dict):
+        unknown.note("entries", item, _POINTS_FIELDS)
+    try:
+        wire = understand(PointsWire, item)
+    except ShapeError as error:
+        number = whole_number_of(item, "id")
+        if number is None:
+            return Unreadable(digest, str(error))
+        return Unreadable(digest, str(error), f"points/{number}", BookingKey(number, ""))
+    record = PointsEntry(
+        entry_id=wire.id,
+        kind=POINTS_KINDS.get(wire.type, UNKNOWN),
+        kind_source=wire.type,
+        points=wire.points,
+        at=wire.at.instant,
+        at_source=wire.at.source,
+        description=wire.description,
+        source_ref=wire.source_ref,
+        voucher_id=wire.voucher_id,
+    )
+    return Entry(record, digest)
+
+
+def _read_voucher(item: object, unknown: UnknownFields) -> Entry | Unreadable:
+    digest = digest_value(item)
+    if isinstance(item, dict):
+        unknown.note("vouchers", item, _VOUCHER_FIELDS)
+    try:
+        wire = understand(VoucherWire, item)
+    except ShapeError as error:
+        voucher_id = identifier_of(item, "voucher_id")
+        if voucher_id is None:
+            return Unreadable(digest, str(error))
+        order = micros_of(item, "issued_at", moment_micros)
+        key = None if order is None else BookingKey(order, voucher_id)
+        return Unreadable(digest, str(error), f"voucher/{voucher_id}", key)
+    redeemed_at = wire.redeemed_at
+    record = Voucher(
+        voucher_id=wire.voucher_id,
+        title=wire.title,
+        points=wire.points,
+        status=wire.status if wire.status in VOUCHER_STATUSES else UNKNOWN,
+        status_source=wire.status,
+        issued_at=wire.issued_at.instant,
+        issued_at_source=wire.issued_at.source,
+        expires_on=wire.expires_on,
+        redeemed_at=redeemed_at.instant if redeemed_at else None,
+        redeemed_at_source=redeemed_at.source if redeemed_at else None,
+    )
+    return Entry(record, digest)

@@ -1,0 +1,97 @@
+"""The journals under contract, each behind the same few calls. A new one is one class here, one line in the tests."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+
+import anyio
+
+from connector.journal.sqlite import SqliteJournal, SqliteReader, SqliteShard
+from connector.journal.sqlite_file import transaction
+from connector.ports import Commit, Journal, JournalReader
+
+SHARD_COUNT = 3
+
+
+class QuickClock:
+    """Waits a millisecond whatever was asked, so that a reader that follows looks again at once."""
+
+    def now(self) -> datetime:
+        return datetime(2026, 3, 1, tzinfo=UTC)
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        await anyio.sleep(min(seconds, 0.001))
+
+
+class Backend(Protocol):
+    """One place that a journal lives in. `location` finds the same place again from another process."""
+
+    name: str
+    location: str
+    refuses_second_owner: bool
+    """True where a second owner is refused while the first lives; False where it fences the first."""
+
+    async def open_journal(self) -> Journal: ...
+
+    async def open_reader(self) -> JournalReader: ...
+
+
+@dataclass(frozen=True)
+class SqliteBackend:
+    location: str
+    name: str = "sqlite"
+    refuses_second_owner: bool = True
+    journal_type: type[SqliteJournal] = SqliteJournal
+
+    async def open_journal(self) -> Journal:
+        return await self.journal_type.open(Path(self.location), shard_count=SHARD_COUNT)
+
+    async def open_reader(self) -> JournalReader:
+        return await SqliteReader.open(Path(self.location), clock=QuickClock(), shard_count=SHARD_COUNT)
+
+
+class _StateFirstShard(SqliteShard):
+    """Broken on purpose: state, then events, in two transactions."""
+
+    def write(self, connection: sqlite3.Connection, commit: Commit) -> None:
+        with transaction(connection):
+            self.require_turn(connection, commit)
+            self.write_state(connection, commit)
+        with transaction(connection):
+            self.write_events(connection, commit)
+
+
+class _EventsFirstShard(SqliteShard):
+    """Broken on purpose: events, then state, in two transactions."""
+
+    def write(self, connection: sqlite3.Connection, commit: Commit) -> None:
+        with transaction(connection):
+            self.write_events(connection, commit)
+        with transaction(connection):
+            self.require_turn(connection, commit)
+            self.write_state(connection, commit)
+
+
+class StateFirstJournal(SqliteJournal):
+    shard_type = _StateFirstShard
+
+
+class EventsFirstJournal(SqliteJournal):
+    shard_type = _EventsFirstShard
+
+
+def backend_named(name: str, location: str) -> Backend:
+    """The backend of a name, at a place: how a subprocess finds what its parent tests."""
+    return {
+        "sqlite": SqliteBackend(location),
+        "sqlite-state-first": SqliteBackend(location, "sqlite-state-first", journal_type=StateFirstJournal),
+        "sqlite-events-first": SqliteBackend(location, "sqlite-events-first", journal_type=EventsFirstJournal),
+    }[name]

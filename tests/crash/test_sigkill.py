@@ -1,0 +1,87 @@
+"""SIGKILL at random moments: whatever the connector was doing, nothing is lost, doubled or out of order.
+
+The bank lives on in its own process; the connector is a real `zindigi run`, killed and started again. Tokens are
+made to expire now and then, so that some kills fall into a refresh: a rotated token that never reached the vault ends
+in one ACTION_REQUIRED, and the driver then acts as the holder.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from connector.clock import SystemClock
+from connector.proving.proof import prove, read_journal
+from connector.proving.rig import Rig
+
+QUICK_SEEDS = range(1, 11)
+PROOF_SEEDS = range(11, 111)
+KILLS = 4
+
+
+async def waiting_for_holder(rig: Rig) -> set[str]:
+    """Accounts whose last word is that the holder must act."""
+    last = {}
+    for topic, event in await read_journal(rig.journal_path):
+        if topic == "lifecycle" and event["event_type"].startswith("Link"):
+            last[event["account_id"]] = event["event_type"]
+    return {account_id for account_id, told in last.items() if told == "LinkActionRequired"}
+
+
+async def settle(rig: Rig) -> int:
+    """Wait until everything is read, logging in again where that is what is missing; how often it was."""
+    relinked = 0
+    for _ in range(20):
+        waiting = await waiting_for_holder(rig)
+        for holder in await rig.holders():
+            if holder["msisdn"] in {rig.msisdn_of[account_id] for account_id in waiting}:
+                await rig.link(holder)
+                relinked += 1
+        try:
+            await rig.wait_settled(within_seconds=5)
+        except TimeoutError:
+            continue
+        if not await waiting_for_holder(rig):
+            return relinked
+    raise AssertionError(f"the connector did not come to rest: {rig.log_path.read_text(encoding='utf-8')[-4000:]}")
+
+
+async def live_through_kills(directory: Path, seed: int, *, entry: str = "connector.cli") -> Rig:
+    random = Random(seed)
+    clock = SystemClock()
+    async with Rig.open(directory, "crash", seed=seed, entry=entry) as rig:
+        holders = await rig.holders()
+        for holder in holders:
+            await rig.link(holder)
+        for _ in range(KILLS):
+            await rig.start_connector()
+            await clock.sleep(random.uniform(0.6, 2.2))
+            if random.random() < 0.5:
+                await rig.ask_bank("faults", {"kind": "expire_token", "count": 1})
+                await clock.sleep(random.uniform(0.0, 0.4))
+            await rig.kill_connector()
+        await rig.ask_bank("faults", method="DELETE")
+        await rig.start_connector()
+        await clock.sleep(0.5)
+        await rig.ask_bank("freeze", {})
+        await settle(rig)
+        assert await rig.stop_connector() == 0
+        verdict = await prove(rig)
+        assert verdict.sound, "\n".join([f"seed {seed}, directory {directory}", *verdict.findings])
+        assert sum(row.events for row in verdict.rows.values()) > 0
+        return rig
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("seed", QUICK_SEEDS)
+async def test_kills_lose_nothing(tmp_path: Path, seed: int) -> None:
+    await live_through_kills(tmp_path, seed)
+
+
+@pytest.mark.proof
+@pytest.mark.anyio
+@pytest.mark.parametrize("seed", PROOF_SEEDS)
+async def test_many_kills_lose_nothing(tmp_path: Path, seed: int) -> None:
+    await live_through_kills(tmp_path, seed)

@@ -1,0 +1,79 @@
+"""`zindigi` with its atomic commit broken on purpose: two transactions, and now and then death between them.
+
+Negative control of the crash tests: with this in place of the real one the oracle must find what is wrong. Which half
+comes first is the word in TORN.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import sys
+from functools import partial
+from pathlib import Path
+from random import Random
+
+import anyio
+
+from connector.cli.main import execute
+from connector.journal.sqlite import SqliteJournal, SqliteShard
+from connector.journal.sqlite_file import transaction
+from connector.master_key import read_master_key
+from connector.ports import Commit
+from connector.runtime.connector import run_connector
+from connector.settings import load_settings
+
+DEATH_PROBABILITY = 0.3
+_RANDOM = Random(os.getpid())
+
+
+def _die_sometimes(commit: Commit) -> None:
+    """Only where both halves hold something that the bank said: checkpoints would hide the damage."""
+    if any(event.topic != "lifecycle" for event in commit.events) and _RANDOM.random() < DEATH_PROBABILITY:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+class StateFirstShard(SqliteShard):
+    def write(self, connection: sqlite3.Connection, commit: Commit) -> None:
+        with transaction(connection):
+            self.require_turn(connection, commit)
+            self.write_state(connection, commit)
+        _die_sometimes(commit)
+        with transaction(connection):
+            self.write_events(connection, commit)
+
+
+class EventsFirstShard(SqliteShard):
+    def write(self, connection: sqlite3.Connection, commit: Commit) -> None:
+        with transaction(connection):
+            self.write_events(connection, commit)
+        _die_sometimes(commit)
+        with transaction(connection):
+            self.require_turn(connection, commit)
+            self.write_state(connection, commit)
+
+
+class StateFirstJournal(SqliteJournal):
+    shard_type = StateFirstShard
+
+
+class EventsFirstJournal(SqliteJournal):
+    shard_type = EventsFirstShard
+
+
+JOURNALS = {"state-first": StateFirstJournal, "events-first": EventsFirstJournal}
+
+
+def main(arguments: list[str]) -> int:
+    if arguments[0] != "run":
+        return execute(arguments)
+    effective = load_settings(Path(arguments[arguments.index("--config") + 1]))
+    settings = effective.settings
+    key = read_master_key(settings, effective.sources)
+    anyio.run(partial(run_connector, settings, key, JOURNALS[os.environ["TORN"]]))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,106 @@
+"""One sample of every shape that the bank sends, and ways to wrap, encode and read it. Everybody in it is invented."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+from connector.domains.model import Entry, Unreadable
+from connector.ports import Page
+from tests.support.scripted_bank import IBAN, Bench, resource
+
+TRANSACTION: dict[str, Any] = {
+    "id": "TXN-1",
+    "rail": "RAAST_P2P",
+    "amount": "@-2500.00",
+    "ccy": "PKR",
+    "counterparty": {"alias": "+923000000002", "iban": None, "cnic": None, "name": "Planted Person"},
+    "biller": None,
+    "initiated_at": "2026-03-01T09:30:00.250+05:00",
+    "posted_at": "2026-03-01T09:30:02+05:00",
+    "balance_after": "@12345.60",
+    "status": "posted",
+    "replaces": None,
+    "receipt_ref": "R-1",
+}
+LOAN: dict[str, Any] = {
+    "LOAN_ID": "L-1",
+    "PRODUCT": "ADVANCE_CASH",
+    "PRINCIPAL": "25000.00",
+    "MARKUP": "1250.00",
+    "OUTSTANDING": "26250.00",
+    "CCY": "PKR",
+    "STATUS": "ACTIVE",
+    "DISBURSED_ON": "01-03-2026",
+    "DUE_ON": "29-03-2026",
+    "CLOSED_ON": None,
+    "DISBURSAL_TXN_ID": "TXN-9",
+    "SCHEDULE": [
+        {"INSTALLMENT_NO": 1, "DUE_ON": "08-03-2026", "AMOUNT": "6562.50", "PAID_AMOUNT": "0.00", "STATUS": "DUE"}
+    ],
+    "REPAYMENTS": [{"REPAYMENT_ID": "RP-1", "AMOUNT": "100.00", "PAID_ON": "05-03-2026", "TXN_ID": None}],
+}
+POINTS: dict[str, Any] = {
+    "id": 7,
+    "type": "EARN",
+    "points": 120,
+    "description": "Bill paid",
+    "at": "2026-03-01T04:30:00Z",
+    "source_ref": None,
+    "voucher_id": None,
+}
+VOUCHER: dict[str, Any] = {
+    "voucher_id": "V-1",
+    "title": "Coffee",
+    "points": 100,
+    "status": "ISSUED",
+    "issued_at": "2026-03-01T04:30:00Z",
+    "expires_on": "2026-06-01",
+    "redeemed_at": None,
+}
+ME: dict[str, Any] = {
+    "holder": {"name": "Planted", "cnic": "12345-1234567-1", "msisdn": "+923000000001", "email": None},
+    "tier": "L1",
+    "segment": "adult",
+    "minor": False,
+    "accounts": [{"iban": IBAN, "title": "Planted", "status": "ACTIVE"}],
+}
+
+
+def encode(value: Any) -> bytes:
+    """JSON in which a text that begins with @ stands for a bare number."""
+    return re.sub(r'"@([^"]*)"', r"\1", json.dumps(value)).encode()
+
+
+def transactions(*items: Any) -> Any:
+    return {"items": list(items), "next_cursor": None}
+
+
+def inquiry(*loans: Any) -> Any:
+    return {"RESPONSE_CODE": "00", "RESPONSE_DESC": "OK", "DATA": {"LOANS": list(loans)}}
+
+
+def ledger(*entries: Any) -> Any:
+    return {"entries": list(entries), "has_more": False}
+
+
+def summary(*vouchers: Any) -> Any:
+    return {"member_id": "planted", "balance": 1, "vouchers": list(vouchers)}
+
+
+ENVELOPES: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
+    "transactions": (transactions, TRANSACTION),
+    "loan": (inquiry, LOAN),
+    "points": (ledger, POINTS),
+    "vouchers": (summary, VOUCHER),
+}
+
+
+def read(name: str, value: Any) -> Page:
+    return Bench().source.normalise(resource(name), value if isinstance(value, bytes) else encode(value))
+
+
+def one(name: str, item: Any) -> Entry | Unreadable:
+    return read(name, ENVELOPES[name][0](item)).entries[0]

@@ -1,0 +1,215 @@
+"""A small world in one process: the sandbox bank, a journal and a vault on disk, and a connector driven by hand.
+
+The bank is reached over ASGI, so that nothing waits for a network; journal, vault, HTTP client and codec are the real
+ones. Every event is decoded with the published schemas before anybody judges it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from random import Random
+from typing import Any, cast
+
+import httpx
+
+from connector.avro import decode_event
+from connector.clock import SystemClock
+from connector.consent import Consent
+from connector.domains.registry import DOMAINS
+from connector.journal.sqlite import SqliteJournal, SqliteReader
+from connector.links import Command, Link
+from connector.ports import Clock, Journal, Vault
+from connector.runtime.backend import BackendLimits
+from connector.runtime.options import WorkerOptions
+from connector.runtime.poller import PollLimits
+from connector.runtime.shard_worker import ShardWorker
+from connector.sandbox import report
+from connector.sandbox.app import create_app
+from connector.sandbox.core import Bank
+from connector.sandbox.mutations import Mutation
+from connector.sandbox.oracle import Verdict, judge
+from connector.sandbox.scenario import Scenario, load_scenario
+from connector.sandbox.wire import dumps
+from connector.sources.zindigi.http import BankHttp
+from connector.sources.zindigi.options import ZindigiOptions
+from connector.sources.zindigi.source import ZindigiSource
+from connector.vault import SqliteVault
+from tests.support.activity import Activity, Counted
+from tests.support.contract import CheckedTransport, Contract
+from tests.support.virtual_clock import VirtualClock
+
+SCENARIOS = Path(__file__).parents[2] / "config" / "scenarios"
+CONTRACT = Contract()
+MASTER_KEY = bytes(range(32))
+UNLIMITED = BackendLimits(maximum_concurrency=8, rate_per_second=1e6, failure_threshold=10**6)
+BACKENDS = ("bank", "advance-cash", "z-miles")
+OPTIONS = WorkerOptions(backends=dict.fromkeys(BACKENDS, UNLIMITED), linger_seconds=0.0)
+
+
+class BankClock:
+    """The bank's front door on the connector's virtual clock: tokens and locks run out on both sides at once."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def monotonic(self) -> float:
+        return self._clock.monotonic()
+
+    def wall(self) -> datetime:
+        return self._clock.now()
+
+    async def sleep(self, seconds: float) -> None:
+        await self._clock.sleep(seconds)
+
+
+@dataclass(slots=True)
+class World:
+    """One bank, one journal, and whoever is linked."""
+
+    bank: Bank
+    app: Any
+    directory: Path
+    clock: Clock
+    journal: Journal
+    reader: SqliteReader
+    vault: SqliteVault
+    source: ZindigiSource
+    transport: CheckedTransport
+    activity: Activity
+    options: WorkerOptions = OPTIONS
+    msisdn_of: dict[str, str] = field(default_factory=dict)
+    commands: int = 0
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls,
+        directory: Path,
+        scenario: str | Scenario = "lockstep",
+        *,
+        seed: int = 1,
+        clock: Clock | None = None,
+        journal: Callable[[SqliteJournal], Journal] = lambda journal: journal,
+        options: WorkerOptions = OPTIONS,
+        page_limit: int = 50,
+    ) -> AsyncIterator[World]:
+        """Everything opened; closed at the end of the block. `journal` may stand something before the real one.
+
+        On a virtual clock the bank's front door runs on it, too, and it moves on only while nothing is under way. An
+        answer of the bank that breaks its contract fails the block.
+        """
+        loaded = scenario if isinstance(scenario, Scenario) else load_scenario(SCENARIOS / f"{scenario}.toml")
+        app = create_app(loaded, seed, None if clock is None else BankClock(clock))
+        activity = Activity()
+        if isinstance(clock, VirtualClock):
+            clock.settled = activity.settle
+        clock = clock or SystemClock()
+        file = await SqliteJournal.open(directory / "journal.db", shard_count=1)
+        reader = await SqliteReader.open(directory / "journal.db", clock=clock)
+        vault = await SqliteVault.open(directory / "vault.db", MASTER_KEY)
+        source_options = ZindigiOptions(base_url="http://127.0.0.1:1", transactions_page_limit=page_limit)
+        transport = CheckedTransport(httpx.ASGITransport(app=app), app.state.bank, activity, CONTRACT)
+        http = BankHttp(source_options, clock, transport=transport)
+        counted_vault = Counted(vault, activity)
+        source = ZindigiSource(http, counted_vault, clock, source_options)
+        used: Any = Counted(journal(file), activity)
+        try:
+            yield cls(app.state.bank, app, directory, clock, used, reader, vault, source, transport, activity, options)
+            if transport.failure is not None:
+                raise transport.failure
+        finally:
+            await source.close()
+            await vault.close()
+            await reader.close()
+            await file.close()
+
+    def holder(self, label: str) -> dict[str, Any]:
+        """What the bank knows of a holder."""
+        return next(holder for holder in report.holders(self.bank) if holder["label"] == label)
+
+    async def log_in(self, label: str) -> str:
+        """Log in as the holder would, PIN and OTP and all; the account id."""
+        holder = self.holder(label)
+
+        async def ask_pin(*_: object) -> str:
+            return str(holder["pin"])
+
+        async def ask_otp(*_: object) -> str:
+            return str(report.inbox(self.bank, holder["msisdn"])["otp"])
+
+        session = await self.source.log_in(holder["msisdn"], ask_pin, ask_otp)
+        self.msisdn_of[session.account_id] = holder["msisdn"]
+        return session.account_id
+
+    async def link(self, *labels: str, days: float = 90.0, domains: frozenset[str] = frozenset(DOMAINS)) -> list[str]:
+        """Log in and ask for the link; the account ids. All holders when none is named."""
+        accounts = []
+        for label in labels or [holder["label"] for holder in report.holders(self.bank)]:
+            account_id = await self.log_in(label)
+            now = self.clock.now()
+            consent = Consent(f"cns_{label}_{self.commands}", domains, now, now + timedelta(days=days), "0" * 64, "en")
+            wanted = Link(account_id, 0, "app-session", label, domains, consent)
+            await self.command("connect", account_id, link=wanted)
+            accounts.append(account_id)
+        return accounts
+
+    async def command(self, kind: Any, account_id: str, *, link: Link | None = None, domain: str | None = None) -> None:
+        """Append a command, as a command line does."""
+        self.commands += 1
+        command = Command(f"cmd_{self.commands}", kind, account_id, self.clock.now(), link, domain)
+        await self.reader.append_command(command)
+
+    def worker(self) -> ShardWorker:
+        """A connector on the one shard, not opened yet."""
+        return ShardWorker(
+            0,
+            journal=self.journal,
+            vault=cast("Vault", Counted(self.vault, self.activity)),
+            source=self.source,
+            clock=self.clock,
+            options=self.options,
+            random=Random(1),
+        )
+
+    @asynccontextmanager
+    async def working(self) -> AsyncIterator[ShardWorker]:
+        """A connector opened, commands applied, to be driven by hand."""
+        worker = self.worker()
+        async with worker.opened():
+            await worker.apply_commands()
+            yield worker
+
+    def mutate(self, **what: Any) -> None:
+        """One change at the bank, on command."""
+        self.bank.mutate(Mutation(**what))
+
+    async def events(self, *topics: str) -> list[tuple[str, dict[str, Any]]]:
+        """Every committed event, decoded, in journal order."""
+        wanted = topics or (*DOMAINS, "lifecycle")
+        return [(stored.topic, decode_event(stored.value)) async for stored in self.reader.read_events(wanted)]
+
+    async def told(self, domain: str, account_id: str | None = None) -> list[dict[str, Any]]:
+        """The events of one domain that are about entities."""
+        return [
+            event
+            for _, event in await self.events(domain)
+            if event["op"] != "s" and account_id in {None, event["account_id"]}
+        ]
+
+    def truth(self) -> Mapping[str, Any]:
+        """The bank's truth, as the control surface says it, numbers exact."""
+        told: Mapping[str, Any] = json.loads(dumps(report.truth(self.bank)), parse_float=Decimal)
+        return told
+
+    async def verdict(self, *, settled: bool = True, lockstep: bool = False) -> Verdict:
+        """What the oracle says of the journal as it stands."""
+        return judge(self.truth(), await self.events(), self.msisdn_of, settled=settled, lockstep=lockstep)
+
+
+__all__ = ["BACKENDS", "OPTIONS", "SCENARIOS", "UNLIMITED", "PollLimits", "World"]

@@ -1,0 +1,281 @@
+"""Wire to canonical: exact on money and time, unknown codes kept and flagged."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from connector.domains.lending import Installment, Loan, Repayment
+from connector.domains.loyalty import PointsEntry, Voucher
+from connector.domains.model import BankAccount, BookingKey, Entry, Profile, Unreadable, micros
+from connector.domains.transactions import Counterparty, Transaction
+from connector.errors import DataError
+from connector.ports import Page
+from connector.sources.zindigi.profile import read_profile
+from tests.support.scripted_bank import IBAN
+from tests.support.wire_samples import (
+    ENVELOPES,
+    LOAN,
+    ME,
+    POINTS,
+    TRANSACTION,
+    VOUCHER,
+    encode,
+    inquiry,
+    one,
+    read,
+    transactions,
+)
+
+
+def test_a_transaction_is_canonical() -> None:
+    entry = one("transactions", TRANSACTION)
+    assert isinstance(entry, Entry)
+    assert entry.record == Transaction(
+        iban=IBAN,
+        transaction_id="TXN-1",
+        replaces=None,
+        rail="RAAST_P2P",
+        rail_source="RAAST_P2P",
+        bank_transaction_code="PMNT-IRCT-ESCT",
+        amount=Decimal("-2500.00"),
+        currency="PKR",
+        status="POSTED",
+        status_source="posted",
+        initiated_at=datetime(2026, 3, 1, 4, 30, 0, 250_000, tzinfo=UTC),
+        initiated_at_source="2026-03-01T09:30:00.250+05:00",
+        posted_at=datetime(2026, 3, 1, 4, 30, 2, tzinfo=UTC),
+        posted_at_source="2026-03-01T09:30:02+05:00",
+        balance_after=Decimal("12345.60"),
+        counterparty=Counterparty("+923000000002", None, None, "Planted Person"),
+        biller=None,
+        receipt_ref="R-1",
+    )
+    assert len(entry.raw_digest) == 16
+
+
+@pytest.mark.parametrize(
+    ("rail", "amount", "code"),
+    [
+        ("IBFT", "@-1.00", "PMNT-ICDT-ESCT"),
+        ("IBFT", "@1.00", "PMNT-RCDT-ESCT"),
+        ("RAAST_P2P", "@1.00", "PMNT-RRCT-ESCT"),
+        ("CARD", "@1.00", "PMNT-CCRD-POSD"),
+        ("TELEPORT", "@1.00", None),
+    ],
+)
+def test_the_bank_transaction_code_knows_which_way_money_went(rail: str, amount: str, code: str | None) -> None:
+    entry = one("transactions", {**TRANSACTION, "rail": rail, "amount": amount})
+    assert isinstance(entry, Entry)
+    assert isinstance(entry.record, Transaction)
+    assert entry.record.bank_transaction_code == code
+
+
+def test_unknown_codes_are_kept_and_flagged() -> None:
+    entry = one("transactions", {**TRANSACTION, "rail": "TELEPORT", "status": "held"})
+    assert isinstance(entry, Entry)
+    assert isinstance(entry.record, Transaction)
+    assert (entry.record.rail, entry.record.rail_source) == ("UNKNOWN", "TELEPORT")
+    assert (entry.record.status, entry.record.status_source) == ("UNKNOWN", "held")
+    for name, field in (("loan", "STATUS"), ("points", "type"), ("vouchers", "status")):
+        entry = one(name, {**ENVELOPES[name][1], field: "NEW_ONE"})
+        assert isinstance(entry, Entry)
+        record: Any = entry.record
+        assert getattr(record, "kind" if name == "points" else "status") == "UNKNOWN"
+        assert getattr(record, "kind_source" if name == "points" else "status_source") == "NEW_ONE"
+
+
+def test_an_inquiry_is_loans_then_instalments_then_repayments() -> None:
+    second = {**deepcopy(LOAN), "LOAN_ID": "L-2", "STATUS": "CLOSED", "CLOSED_ON": "10-03-2026"}
+    records: list[Any] = [
+        entry.record for entry in read("loan", inquiry(LOAN, second)).entries if isinstance(entry, Entry)
+    ]
+    kinds = [type(record) for record in records]
+    assert kinds == [Loan, Loan, Installment, Installment, Repayment, Repayment]
+    assert records[0] == Loan(
+        loan_id="L-1",
+        product="ADVANCE_CASH",
+        principal=Decimal("25000.00"),
+        markup=Decimal("1250.00"),
+        outstanding=Decimal("26250.00"),
+        currency="PKR",
+        status="ACTIVE",
+        status_source="ACTIVE",
+        disbursed_on=date(2026, 3, 1),
+        due_on=date(2026, 3, 29),
+        closed_on=None,
+        disbursal_transaction_id="TXN-9",
+    )
+    assert records[2].entity_id == "installment/L-1/1"
+    assert records[2].due_on == date(2026, 3, 8)
+    assert records[4].amount == Decimal("100.00")
+    assert records[5].loan_id == "L-2"
+
+
+def test_no_facility_is_an_empty_read() -> None:
+    page = read("loan", {"RESPONSE_CODE": "01", "RESPONSE_DESC": "no facility", "DATA": None})
+    assert page == Page(entries=(), next_cursor=None, unknown_fields={})
+
+
+def test_a_loan_digest_stays_when_only_its_schedule_moved() -> None:
+    moved = deepcopy(LOAN)
+    moved["SCHEDULE"][0]["STATUS"] = "PAID"
+    before, after = read("loan", inquiry(LOAN)), read("loan", inquiry(moved))
+    assert [x.raw_digest == y.raw_digest for x, y in zip(before.entries, after.entries, strict=True)] == [
+        True,
+        False,
+        True,
+    ]
+
+
+def test_points_and_vouchers_are_canonical() -> None:
+    entry, voucher = one("points", POINTS), one("vouchers", VOUCHER)
+    assert isinstance(entry, Entry)
+    assert isinstance(voucher, Entry)
+    at = datetime(2026, 3, 1, 4, 30, tzinfo=UTC)
+    assert entry.record == PointsEntry(7, "EARNED", "EARN", 120, at, "2026-03-01T04:30:00Z", "Bill paid", None, None)
+    assert voucher.record == Voucher(
+        "V-1", "Coffee", 100, "ISSUED", "ISSUED", at, "2026-03-01T04:30:00Z", date(2026, 6, 1), None, None
+    )
+
+
+def test_the_ledger_goes_on_after_its_highest_id() -> None:
+    page = read("points", {"entries": [POINTS, {**POINTS, "id": 9}], "has_more": True})
+    assert page.next_cursor == "9"
+    assert read("points", {"entries": [], "has_more": False}).next_cursor is None
+    for entries in ([], [{**POINTS, "id": "9"}]):
+        with pytest.raises(DataError, match="has_more"):
+            read("points", {"entries": entries, "has_more": True})
+
+
+def test_the_profile_is_read() -> None:
+    assert read_profile(encode(ME)) == Profile("L1", minor=False, bank_accounts=(BankAccount(IBAN, "ACTIVE"),))
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"minor": 0}, "minor: not a boolean"),
+        ({"minor": None}, "minor: not a boolean"),
+        ({"tier": None}, "tier: not a string"),
+        ({"accounts": [{"iban": "planted", "status": "A"}]}, "accounts.0.iban: of another form"),
+        ({"accounts": None}, "accounts: not a list"),
+    ],
+)
+def test_a_profile_is_never_guessed(change: dict[str, Any], fault: str) -> None:
+    with pytest.raises(DataError) as caught:
+        read_profile(encode({**ME, **change}))
+    assert str(caught.value) == fault
+
+
+# ── Money ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("stated", "exact"),
+    [
+        ("-2500.00", "-2500.00"),
+        ("0.10", "0.10"),
+        ("0.1", "0.10"),
+        ("-2500.0", "-2500.00"),
+        ("-2500", "-2500.00"),
+        ("1e3", "1000.00"),
+        ("1.5E+2", "150.00"),
+        ("15e-1", "1.50"),
+        ("0", "0.00"),
+        ("-0.00", "0.00"),
+        ("0e5", "0.00"),
+        ("9999999999999.99", "9999999999999.99"),
+        ("9999999999999", "9999999999999.00"),
+    ],
+)
+def test_amounts_are_exact_and_have_two_decimals(stated: str, exact: str) -> None:
+    entry = one("transactions", {**TRANSACTION, "amount": f"@{stated}"})
+    assert isinstance(entry, Entry)
+    assert isinstance(entry.record, Transaction)
+    assert str(entry.record.amount) == exact
+
+
+@pytest.mark.parametrize(
+    ("stated", "fault"),
+    [
+        ('"-2500.00"', "not a JSON number"),
+        ("null", "not a JSON number"),
+        ("true", "not a JSON number"),
+        ("[1]", "not a JSON number"),
+        ("0.105", "more than 2 decimals"),
+        ("1.100", "more than 2 decimals"),
+        ("1e-3", "more than 2 decimals"),
+        ("12345678901234.56", "more than 15 significant digits"),
+        ("10000000000000", "more than 15 significant digits"),
+        ("1e13", "more than 15 significant digits"),
+        ("1e9999", "more than 15 significant digits"),
+    ],
+)
+def test_amounts_that_cannot_be_exact_are_unreadable(stated: str, fault: str) -> None:
+    body = encode(transactions({**TRANSACTION, "amount": "@@"})).replace(b"@", stated.encode())
+    assert read("transactions", body).entries == (
+        Unreadable(
+            raw_digest=read("transactions", body).entries[0].raw_digest,
+            reason=f"amount: {fault}",
+            entity_id="TXN-1",
+            key=BookingKey(micros(datetime(2026, 3, 1, 4, 30, 0, 250_000, tzinfo=UTC)), "TXN-1"),
+        ),
+    )
+
+
+@given(st.integers(min_value=-(10**15) + 1, max_value=10**15 - 1))
+def test_every_amount_of_15_digits_comes_through(paisas: int) -> None:
+    amount = Decimal(paisas).scaleb(-2)
+    entry = one("transactions", {**TRANSACTION, "amount": f"@{amount:.2f}"})
+    assert isinstance(entry, Entry)
+    assert isinstance(entry.record, Transaction)
+    assert entry.record.amount == amount
+    assert entry.record.amount.as_tuple().exponent == -2
+
+
+@pytest.mark.parametrize("stated", ["25,000.00", "25000.001", "1e3", " 1.00", "", "PKR 1.00", "\u0661.00", "NaN"])
+def test_amount_texts_have_one_form(stated: str) -> None:
+    entry = one("loan", {**LOAN, "PRINCIPAL": stated})
+    assert isinstance(entry, Unreadable)
+    assert entry.reason == "PRINCIPAL: not an amount with 2 decimals"
+
+
+# ── Times and dates ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "stated",
+    [
+        "2026-03-01T09:30:00",
+        "2026-03-01",
+        "2026-03-01 09:30:00+05:00",
+        "20260301T093000+0500",
+        "2026-03-01T09:30+05:00",
+        "2026-02-30T09:30:00+05:00",
+        "2026-03-01T09:30:60+05:00",
+        "0001-01-01T00:00:00+05:00",
+        "",
+        "planted",
+    ],
+)
+def test_a_time_without_a_clear_instant_is_unreadable(stated: str) -> None:
+    entry = one("transactions", {**TRANSACTION, "initiated_at": stated})
+    assert isinstance(entry, Unreadable)
+    assert entry.reason.startswith("initiated_at: ")
+    assert (entry.entity_id, entry.key) == ("TXN-1", None)
+    assert "planted" not in entry.reason
+
+
+@pytest.mark.parametrize("stated", ["2026-03-01", "31-02-2026", "1-3-2026", "01/03/2026", "", "00-00-0000"])
+def test_lending_dates_have_one_form(stated: str) -> None:
+    entry = one("loan", {**LOAN, "DISBURSED_ON": stated})
+    assert isinstance(entry, Unreadable)
+    assert entry.reason.startswith("DISBURSED_ON: ")
+    assert (entry.entity_id, entry.key) == ("loan/L-1", None)
