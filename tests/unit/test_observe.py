@@ -229,7 +229,7 @@ def test_of_a_pending_entry_and_its_posting_shown_together_the_posting_speaks(
 def test_a_chunk_that_shows_the_pending_entry_later_changes_nothing() -> None:
     resource = Resource(replace(known(), backfilled=False))
     assert resource.read(Read(Depth.BACKFILL, entries(POSTED), complete=False))[0] == [("c", "q")]
-    assert resource.read(Read(Depth.BACKFILL, entries(PENDING), complete=False))[0] == []
+    assert resource.read(Read(Depth.BACKFILL, entries(PENDING), complete=True))[0] == []
 
 
 @pytest.mark.parametrize("shown", [(AMENDED, POSTED, PENDING), (PENDING, AMENDED, POSTED), (POSTED, AMENDED)])
