@@ -187,7 +187,10 @@ class _Sighting:
         self.present = self.naming.present
         for entity_id in self.naming.merged:
             del self.believed[entity_id]
-        self._last_key = max((entity.key for entity in known.entities.values() if is_entry(entity)), default=None)
+        keys = (entry.record.booking_key if isinstance(entry, Entry) else entry.key for entry in read.entries)
+        newest = max((entity.key for entity in known.entities.values() if is_entry(entity)), default=None)
+        # An entry without a key of its own stands where its neighbour does, and one at the top beside the next one.
+        self._last_key = newest or next((key for key in keys if key is not None), None)
 
     def observation(self, suspicion: Suspicion) -> Observation:
         return Observation(
