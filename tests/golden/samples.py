@@ -56,7 +56,7 @@ UNKNOWN_RAIL = replace(
     bank_transaction_code=None,
     amount=Decimal("0.01"),
     counterparty=None,
-    biller="Invented Electric, Lahore – لاہور",
+    biller="Invented Electric, لاہور",
     receipt_ref=None,
 )
 BROKEN = BalanceChain(PENDING.iban, "BROKEN", "TX-1001", "TX-1002", Decimal("100.00"), Decimal("99.99"))

@@ -15,5 +15,5 @@ settings.register_profile(
     report_multiple_bugs=False,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-settings.register_profile("proof", settings.get_profile("ci"), derandomize=False, max_examples=10_000)
+settings.register_profile("proof", settings.get_profile("ci"), derandomize=False, max_examples=3_000)
 settings.load_profile("ci")

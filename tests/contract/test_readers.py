@@ -1,0 +1,107 @@
+"""Readers that share no code with the connector, given only `schemas/`, read everything that it writes."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from connector.avro import decode_event, encode_event, schema_directory
+from tests.golden.samples import EVENTS
+
+EXAMPLES = Path(__file__).parent.parent.parent / "examples"
+SAMPLE = [(domain, encode_event(domain, event)) for domain, events in EVENTS.items() for event in events.values()]
+LINES = "".join(f"{domain}\t{value.hex()}\n" for domain, value in SAMPLE)
+
+
+def comparable(value: Any) -> Any:
+    """What we decode, with amounts and instants spelled so that two ways of writing them compare equal."""
+    if isinstance(value, dict):
+        return {name: comparable(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [comparable(item) for item in value]
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return str(value) if isinstance(value, Decimal | date) else value
+
+
+def respelled(value: Any) -> Any:
+    """What a reader printed, its instants spelled as `comparable` does."""
+    if isinstance(value, dict):
+        return {name: respelled(item) if name not in INSTANTS else instant(item) for name, item in value.items()}
+    return [respelled(item) for item in value] if isinstance(value, list) else value
+
+
+INSTANTS = {
+    *("effective_at", "observed_at", "initiated_at", "posted_at", "at", "issued_at", "redeemed_at", "act_by"),
+    *("valid_from", "valid_until", "polled_until"),
+}
+
+
+def instant(text: str | None) -> str | None:
+    return None if text is None else datetime.fromisoformat(text).isoformat()
+
+
+EXPECTED = [{"topic": domain, **comparable(decode_event(value))} for domain, value in SAMPLE]
+
+
+def read(command: list[str]) -> list[Any]:
+    environment = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"}
+    done = subprocess.run(
+        command,
+        input=LINES,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        env=environment,
+        encoding="utf-8",
+    )
+    assert done.returncode == 0, done.stderr
+    return [respelled(json.loads(line)) for line in done.stdout.splitlines()]
+
+
+def test_plain_fastavro_reads_every_event() -> None:
+    script = EXAMPLES / "read_events.py"
+    assert "connector" not in script.read_text(encoding="utf-8")
+    assert len(script.read_text(encoding="utf-8").splitlines()) < 40
+    assert read([sys.executable, str(script), str(schema_directory())]) == EXPECTED
+
+
+@pytest.fixture(scope="module")
+def jars(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Avro's jars, by Maven; without Java the reader cannot run, which is an error where CI says so."""
+    missing = [tool for tool in ("java", "mvn") if shutil.which(tool) is None]
+    if missing:
+        why = f"the Java reader needs {' and '.join(missing)}: install a JDK of 17 or later, and Maven"
+        if os.environ.get("CI"):
+            pytest.fail(why)
+        pytest.skip(why)
+    directory = tmp_path_factory.mktemp("jars")
+    done = subprocess.run(
+        [
+            *("mvn", "--batch-mode", "--quiet", "--file", str(EXAMPLES / "pom.xml")),
+            *("dependency:copy-dependencies", f"-DoutputDirectory={directory}"),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    if done.returncode != 0 and not os.environ.get("CI"):
+        pytest.skip(f"Maven could not fetch Avro's jars: {done.stdout.strip().splitlines()[:1]}")
+    assert done.returncode == 0, done.stdout
+    return directory
+
+
+def test_java_reads_every_event(jars: Path) -> None:
+    program = str(EXAMPLES / "ReadEvents.java")
+    assert read(["java", "-cp", f"{jars}/*", program, str(schema_directory())]) == EXPECTED

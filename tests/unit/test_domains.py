@@ -1,0 +1,233 @@
+"""Domains: total tables of event names, who may hold what, keys and settlement."""
+
+from __future__ import annotations
+
+from dataclasses import fields, is_dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from connector.domains import lifecycle
+from connector.domains.lending import INSTALLMENT_STATUSES, LOAN_STATUSES
+from connector.domains.loyalty import POINTS_KINDS, VOUCHER_STATUSES
+from connector.domains.model import (
+    UNKNOWN,
+    BankAccount,
+    BookingKey,
+    Feed,
+    Profile,
+    Record,
+    changed_fields,
+    micros,
+    midnight_micros,
+)
+from connector.domains.registry import DOMAINS
+from connector.domains.transactions import RAILS, STATUSES
+from tests.golden.samples import (
+    BROKEN,
+    CHECKPOINT,
+    CONSENT,
+    INSTALLMENT,
+    LINK,
+    LOAN,
+    PENDING,
+    POINTS,
+    POSTED,
+    RECORDS,
+    REPAYMENT,
+    VOUCHER,
+)
+
+
+def variants(record: Any, name: str, values: Any) -> list[Any]:
+    return [replace(record, **{name: value}) for value in (*sorted(values), UNKNOWN, "NEVER_SEEN")]
+
+
+VARIANTS: dict[str, list[list[Any]]] = {
+    "transactions": [variants(PENDING, "status", STATUSES.values()), variants(BROKEN, "status", {"BROKEN", "WHOLE"})],
+    "lending": [
+        variants(LOAN, "status", LOAN_STATUSES),
+        variants(INSTALLMENT, "status", INSTALLMENT_STATUSES),
+        [REPAYMENT],
+    ],
+    "loyalty": [variants(POINTS, "kind", POINTS_KINDS.values()), variants(VOUCHER, "status", VOUCHER_STATUSES)],
+}
+
+
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_every_change_of_every_record_in_every_status_has_a_name(domain: str) -> None:
+    named = set()
+    for forms in VARIANTS[domain]:
+        for after in forms:
+            named.add(DOMAINS[domain].name_event("c", None, after))
+            named.add(DOMAINS[domain].name_event("d", after, None))
+            named |= {DOMAINS[domain].name_event("u", before, after) for before in forms}
+            named.add(DOMAINS[domain].name_event("r", None, after))
+    assert named == DOMAINS[domain].event_types
+
+
+def test_every_kind_of_record_is_in_the_table() -> None:
+    for domain, forms in VARIANTS.items():
+        assert {form[0].KIND for form in forms} == set(DOMAINS[domain].records)
+
+
+PAID = replace(INSTALLMENT, status="PAID")
+OVERDUE = replace(LOAN, status="OVERDUE")
+CLOSED = replace(LOAN, status="CLOSED", closed_on=date(2026, 3, 20))
+REVERSED = replace(POSTED, status="REVERSED")
+ISSUED = replace(VOUCHER, status="ISSUED")
+
+
+@pytest.mark.parametrize(
+    ("domain", "op", "before", "after", "name"),
+    [
+        ("transactions", "c", None, PENDING, "TransactionPending"),
+        ("transactions", "c", None, POSTED, "TransactionPosted"),
+        ("transactions", "c", None, REVERSED, "TransactionReversed"),
+        ("transactions", "u", PENDING, POSTED, "TransactionPosted"),
+        ("transactions", "u", POSTED, REVERSED, "TransactionReversed"),
+        ("transactions", "u", POSTED, replace(POSTED, biller="x"), "TransactionAmended"),
+        ("transactions", "d", POSTED, None, "TransactionRemoved"),
+        ("transactions", "c", None, BROKEN, "BalanceChainBroken"),
+        ("transactions", "u", BROKEN, replace(BROKEN, status="WHOLE"), "BalanceChainHealed"),
+        ("lending", "c", None, LOAN, "LoanDisbursed"),
+        ("lending", "u", LOAN, OVERDUE, "LoanOverdue"),
+        ("lending", "u", OVERDUE, CLOSED, "LoanClosed"),
+        ("lending", "u", LOAN, replace(LOAN, outstanding=LOAN.principal), "LoanAmended"),
+        ("lending", "d", LOAN, None, "LoanAmended"),
+        ("lending", "c", None, REPAYMENT, "LoanRepaid"),
+        ("lending", "u", REPAYMENT, replace(REPAYMENT, transaction_id=None), "LoanAmended"),
+        ("lending", "c", None, replace(INSTALLMENT, status="SCHEDULED"), "InstallmentScheduled"),
+        ("lending", "c", None, INSTALLMENT, "InstallmentDue"),
+        ("lending", "u", replace(INSTALLMENT, status="SCHEDULED"), INSTALLMENT, "InstallmentDue"),
+        ("lending", "u", INSTALLMENT, PAID, "LoanAmended"),
+        ("loyalty", "c", None, replace(POINTS, kind="EARNED"), "PointsEarned"),
+        ("loyalty", "c", None, POINTS, "PointsRedeemed"),
+        ("loyalty", "c", None, replace(POINTS, kind="EXPIRED"), "PointsExpired"),
+        ("loyalty", "u", POINTS, replace(POINTS, points=-1), "PointsAdjusted"),
+        ("loyalty", "d", POINTS, None, "PointsAdjusted"),
+        ("loyalty", "c", None, ISSUED, "VoucherIssued"),
+        ("loyalty", "u", ISSUED, replace(ISSUED, status="REDEEMED"), "VoucherRedeemed"),
+        ("loyalty", "u", ISSUED, VOUCHER, "VoucherExpired"),
+        ("loyalty", "u", ISSUED, replace(ISSUED, title="One tea"), "VoucherAmended"),
+        ("loyalty", "d", VOUCHER, None, "VoucherAmended"),
+    ],
+)
+def test_names_of_events(domain: str, op: str, before: Record | None, after: Record | None, name: str) -> None:
+    assert DOMAINS[domain].name_event(op, before, after) == name
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "name"),
+    [
+        (None, replace(LINK, status="ACTIVE"), "LinkActivated"),
+        (replace(LINK, status="PAUSED"), replace(LINK, status="ACTIVE"), "LinkResumed"),
+        (replace(LINK, status="DEGRADED"), replace(LINK, status="ACTIVE"), "LinkRecovered"),
+        (LINK, replace(LINK, status="ACTIVE"), "LinkRecovered"),
+        (replace(LINK, status="CLOSED"), replace(LINK, status="ACTIVE"), "LinkActivated"),
+        (None, LINK, "LinkActionRequired"),
+        (None, replace(LINK, status="DEGRADED"), "LinkDegraded"),
+        (None, replace(LINK, status="PAUSED"), "LinkPaused"),
+        (None, replace(LINK, status="CLOSED"), "LinkClosed"),
+        (None, CONSENT, "ConsentGranted"),
+        (CONSENT, replace(CONSENT, status="EXPD"), "ConsentExpired"),
+        (CONSENT, replace(CONSENT, status="CANC"), "ConsentRevoked"),
+        (None, CHECKPOINT, "Checkpoint"),
+    ],
+)
+def test_names_of_lifecycle_events(before: Record | None, after: Record, name: str) -> None:
+    assert lifecycle.name_event("u" if before else "c", before, after) == name
+    assert name in lifecycle.EVENT_TYPES
+
+
+def test_a_lifecycle_record_is_never_removed() -> None:
+    with pytest.raises(TypeError):
+        lifecycle.name_event("d", LINK, None)
+
+
+# ── Who may hold what ───────────────────────────────────────────────────────────────────────────────────────────────
+
+ACCOUNT = BankAccount("PK25JSBL9999903000000101", "ACTIVE")
+
+
+@pytest.mark.parametrize("tier", ["L0", "L1", "ULTRA", "SOMETHING_NEW"])
+def test_an_adult_may_hold_every_surface_and_a_minor_no_loan(tier: str) -> None:
+    adult, minor = Profile(tier, False, (ACCOUNT,)), Profile(tier, True, (ACCOUNT,))
+    assert {name for name, domain in DOMAINS.items() if domain.held_by(adult)} == {"transactions", "lending", "loyalty"}
+    assert {name for name, domain in DOMAINS.items() if domain.held_by(minor)} == {"transactions", "loyalty"}
+
+
+def test_without_a_bank_account_there_is_no_feed() -> None:
+    assert not DOMAINS["transactions"].held_by(Profile("L0", False, ()))
+
+
+# ── Records ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("record", [record for records in RECORDS.values() for record in records])
+def test_records_are_frozen_dataclasses_with_an_id_and_a_key(record: Any) -> None:
+    assert is_dataclass(record)
+    assert hash(record) == hash(replace(record))
+    assert record.entity_id
+    assert isinstance(record.booking_key, BookingKey)
+    assert isinstance(record.settled, bool)
+    with pytest.raises(AttributeError):
+        setattr(record, fields(record)[0].name, None)
+
+
+def test_ids_of_one_resource_do_not_meet() -> None:
+    one = [replace(LOAN, loan_id="1"), replace(REPAYMENT, repayment_id="1"), replace(INSTALLMENT, loan_id="1")]
+    assert len({record.entity_id for record in one}) == 3
+
+
+@pytest.mark.parametrize(
+    ("record", "settled"),
+    [
+        (PENDING, False),
+        (POSTED, True),
+        (REVERSED, True),
+        (replace(POSTED, status=UNKNOWN), False),
+        (LOAN, False),
+        (CLOSED, True),
+        (INSTALLMENT, False),
+        (PAID, True),
+        (REPAYMENT, True),
+        (POINTS, True),
+        (ISSUED, False),
+        (VOUCHER, True),
+        (BROKEN, False),
+    ],
+)
+def test_what_the_bank_may_still_change_is_unsettled(record: Record, settled: bool) -> None:
+    assert record.settled is settled
+
+
+def test_changed_fields_leave_out_what_is_no_change() -> None:
+    assert changed_fields(POSTED, replace(POSTED, balance_after=None)) == ()
+    assert changed_fields(POSTED, replace(POSTED, biller="x", amount=PENDING.amount * 2)) == ("amount", "biller")
+
+
+def test_instants_order_exactly_before_and_after_the_epoch() -> None:
+    epoch = datetime(1970, 1, 1, tzinfo=UTC)
+    assert micros(epoch) == 0
+    assert micros(epoch - timedelta(microseconds=1)) == -1
+    assert micros(datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)) == 253402300799999999
+    assert midnight_micros(date(1970, 1, 2)) == 86_400_000_000
+
+
+def test_every_rail_but_the_unknown_has_an_iso_code() -> None:
+    assert UNKNOWN not in RAILS
+    assert all(code is not None and len(code.split("-")) == 3 for code in RAILS.values())
+
+
+def test_every_domain_is_registered_under_its_name_with_distinct_resources() -> None:
+    for name, domain in DOMAINS.items():
+        assert domain.name == name
+        kinds = [kind.name for kind in domain.resources]
+        assert len(kinds) == len(set(kinds))
+        for kind in domain.resources:
+            assert (kind.window is None) == (kind.feed is Feed.WHOLE)
+            assert 0 < kind.head_interval_seconds <= kind.reconcile_interval_seconds
+        for record_name, record in domain.records.items():
+            assert record_name == record.KIND

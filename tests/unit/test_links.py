@@ -1,0 +1,62 @@
+"""Commands on links: each wish leads to one desired state."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from connector.links import Command, Link, apply_command
+
+LINK = Link("acc", 3, "app-session", "shop till", frozenset({"lending"}), None)
+
+
+def command(kind: Any, link: Link | None = None) -> Command:
+    return Command("cmd", kind, "acc", datetime(2026, 1, 1, tzinfo=UTC), link)
+
+
+def test_connecting_counts_generations_on() -> None:
+    wanted = replace(LINK, generation=99, label="other")
+    assert apply_command(None, command("connect", wanted)) == replace(wanted, generation=1)
+    assert apply_command(LINK, command("connect", wanted)) == replace(wanted, generation=4)
+
+
+def test_connecting_again_opens_a_removed_link() -> None:
+    removed = replace(LINK, removed=True, paused=True)
+    assert apply_command(removed, command("connect", LINK)) == replace(LINK, generation=4)
+
+
+def test_connecting_without_a_link_changes_nothing() -> None:
+    assert apply_command(LINK, command("connect")) == LINK
+    assert apply_command(None, command("connect")) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "before", "after"),
+    [
+        ("pause", {}, {"paused": True}),
+        ("resume", {"paused": True}, {"paused": False}),
+        ("remove", {}, {"removed": True}),
+        ("remove", {"paused": True}, {"removed": True}),
+    ],
+)
+def test_a_change_is_a_new_generation_and_the_same_wish_again_is_none(kind: str, before: Any, after: Any) -> None:
+    link = replace(LINK, **before)
+    changed = apply_command(link, command(kind))
+    assert changed == replace(link, generation=4, **after)
+    assert apply_command(changed, command(kind)) == changed
+
+
+def test_resuming_what_runs_changes_nothing() -> None:
+    assert apply_command(LINK, command("resume")) == LINK
+
+
+def test_a_word_about_removals_leaves_the_link_alone() -> None:
+    assert apply_command(LINK, command("accept_removals")) == LINK
+
+
+@pytest.mark.parametrize("kind", ["pause", "resume", "remove", "accept_removals"])
+def test_without_a_link_there_is_nothing_to_change(kind: str) -> None:
+    assert apply_command(None, command(kind)) is None
