@@ -43,6 +43,11 @@ class Read:
     complete: bool
     lower: BookingKey | None = None
 
+    @property
+    def whole(self) -> bool:
+        """True where what it does not show is not in the feed: the last chunk of a backfill is a part of it."""
+        return self.complete and self.depth in {Depth.WHOLE, Depth.RECONCILE}
+
 
 @dataclass(frozen=True, slots=True)
 class Break:
@@ -136,7 +141,7 @@ def observe(known: Known, read: Read, *, accept_removals: bool = False) -> Obser
         sighting.take(entry)
     nameless = any(isinstance(entry, Unreadable) and entry.entity_id is None for entry in read.entries)
     suspected = replace(known.suspicion, absent=known.suspicion.absent - sighting.present)
-    if not read.complete or read.depth in {Depth.HEAD, Depth.BACKFILL}:
+    if not read.whole:
         return sighting.observation(suspected)
     missing = _missing(known, sighting.present, read.lower) - sighting.naming.merged
     proven = missing & suspected.absent
@@ -178,11 +183,14 @@ class _Sighting:
         self.raw_digests: dict[str, bytes] = {}
         self.below_floor: list[str] = []
         self.quarantined: list[Unreadable] = []
-        self.naming = resolve(known.entities, read.entries, complete=read.complete)
+        self.naming = resolve(known.entities, read.entries, complete=read.whole)
         self.present = self.naming.present
         for entity_id in self.naming.merged:
             del self.believed[entity_id]
-        self._last_key = max((entity.key for entity in known.entities.values() if is_entry(entity)), default=None)
+        keys = (entry.record.booking_key if isinstance(entry, Entry) else entry.key for entry in read.entries)
+        newest = max((entity.key for entity in known.entities.values() if is_entry(entity)), default=None)
+        # An entry without a key of its own stands where its neighbour does, and one at the top beside the next one.
+        self._last_key = newest or next((key for key in keys if key is not None), None)
 
     def observation(self, suspicion: Suspicion) -> Observation:
         return Observation(

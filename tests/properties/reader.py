@@ -164,7 +164,7 @@ class Reader:
             record = self.bank.record(line)
             self.synced |= {record.entity_id} if not line.hidden else set()
         entries = tuple(self.bank.entry(line) for _key, line in chunk)
-        self.take(Read(Depth.BACKFILL, entries, complete=False))
+        self.take(Read(Depth.BACKFILL, entries, complete=len(keyed) <= PAGE))
         lost = self.synced - self.journal.named - self.bank.taken_over
         assert not lost, f"the first sync lost {lost}"
         if self.kind.feed is Feed.NEWEST_FIRST:

@@ -151,11 +151,17 @@ def test_a_lifecycle_record_is_never_removed() -> None:
 ACCOUNT = BankAccount("PK25JSBL9999903000000101", "ACTIVE")
 
 
-@pytest.mark.parametrize("tier", ["L0", "L1", "ULTRA", "SOMETHING_NEW"])
-def test_an_adult_may_hold_every_surface_and_a_minor_no_loan(tier: str) -> None:
+@pytest.mark.parametrize("tier", ["L1", "ULTRA", "SOMETHING_NEW"])
+def test_a_verified_adult_may_hold_every_surface_and_a_minor_no_loan(tier: str) -> None:
     adult, minor = Profile(tier, False, (ACCOUNT,)), Profile(tier, True, (ACCOUNT,))
     assert {name for name, domain in DOMAINS.items() if domain.held_by(adult)} == {"transactions", "lending", "loyalty"}
     assert {name for name, domain in DOMAINS.items() if domain.held_by(minor)} == {"transactions", "loyalty"}
+
+
+@pytest.mark.parametrize("minor", [True, False])
+def test_a_basic_account_has_no_loan(minor: bool) -> None:
+    profile = Profile("L0", minor, (ACCOUNT,))
+    assert {name for name, domain in DOMAINS.items() if domain.held_by(profile)} == {"transactions", "loyalty"}
 
 
 def test_without_a_bank_account_there_is_no_feed() -> None:

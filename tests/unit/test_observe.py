@@ -169,6 +169,14 @@ def test_with_an_unreadable_id_no_absence_is_proven() -> None:
     assert resource.read(sweep(B))[0] == [("d", "a")]
 
 
+def test_an_entry_without_a_key_stands_beside_its_neighbour() -> None:
+    resource = Resource(known())
+    resource.read(head(unreadable("first"), B, unreadable("second", "x"), A))
+    assert resource.known.entities["x"].key == B.booking_key
+    (first,) = (entity for name, entity in resource.known.entities.items() if name.startswith("?"))
+    assert first.key == B.booking_key
+
+
 def test_the_raw_form_of_a_nameless_entry_leaves_state_with_the_feed() -> None:
     resource = Resource(known(A))
     for number in range(20):
@@ -229,7 +237,7 @@ def test_of_a_pending_entry_and_its_posting_shown_together_the_posting_speaks(
 def test_a_chunk_that_shows_the_pending_entry_later_changes_nothing() -> None:
     resource = Resource(replace(known(), backfilled=False))
     assert resource.read(Read(Depth.BACKFILL, entries(POSTED), complete=False))[0] == [("c", "q")]
-    assert resource.read(Read(Depth.BACKFILL, entries(PENDING), complete=False))[0] == []
+    assert resource.read(Read(Depth.BACKFILL, entries(PENDING), complete=True))[0] == []
 
 
 @pytest.mark.parametrize("shown", [(AMENDED, POSTED, PENDING), (PENDING, AMENDED, POSTED), (POSTED, AMENDED)])
