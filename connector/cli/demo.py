@@ -179,18 +179,17 @@ class Demo:
             self._say(f"   {finding}", "red")
         sound = verdict.sound and exit_code == 0
         self._say(
-            "   changes, observable, coalesced and in flight are the bank's own count, from what\n"
-            "   it served: coalesced ones came and went between two reads; in flight ones were\n"
-            "   last shown to a connector that was then killed.",
+            "   The first four are the bank's own count, of what it served: coalesced came\n"
+            "   and went between two reads, in flight was shown to a connector then killed.",
             "dim",
         )
         clean = f"{rig.kills} SIGKILL, exit code {exit_code} after SIGTERM"
         self._say(f"{'PROVEN' if sound else 'NOT PROVEN'}: {clean}.", "bold green" if sound else "bold red")
         self._say("\nThree things to try next:", "bold")
-        config = f"--config {rig.config_path}"
-        self._say(f"  .venv/bin/zindigi events --domain lending --json {config}")
-        self._say(f"  .venv/bin/zindigi config show {config}")
-        self._say("  .venv/bin/zindigi sandbox, then `link connect` and `run`: the README shows how")
+        self._say(f"  export ZINDIGI_CONFIG={rig.config_path}")
+        self._say("  .venv/bin/zindigi events --domain lending --json   # what was written")
+        self._say("  .venv/bin/zindigi config show                      # how it was set")
+        self._say("  .venv/bin/zindigi --help                           # do it all by hand")
         return sound
 
     def _step(self, number: int, title: str, aside: str) -> None:

@@ -63,11 +63,14 @@ class JobBoard:
         self.backends = {name: Backend(name, options.backends.get(name, BackendLimits()), random) for name in names}
         self._queues: dict[str, DueQueue[Job]] = {name: DueQueue() for name in names}
         self._running: set[Job] = set()
+        self._again: set[Job] = set()
         self._trouble: dict[Job, Trouble] = {}
 
     def put(self, job: Job, wait_seconds: float) -> None:
-        """Have `job` run in `wait_seconds`, spread by the jitter. A job under way is not queued twice."""
-        if job not in self._running:
+        """Have `job` run in `wait_seconds`, spread by the jitter. One that is under way runs once more after it."""
+        if job in self._running:
+            self._again.add(job)
+        else:
             ratio = self._options.jitter_ratio
             wait = wait_seconds * self._random.uniform(1 - ratio, 1 + ratio)
             self._queues[job.backend].put(job, self._clock.monotonic() + wait)
@@ -75,7 +78,7 @@ class JobBoard:
     def put_new(self, jobs: Iterable[Job]) -> None:
         """Have jobs that are not on the board yet run soon, spread over a second or their interval."""
         for job in jobs:
-            if job not in self._queues[job.backend]:
+            if job not in self._queues[job.backend] and job not in self._running:
                 self.put(job, self._random.uniform(0.0, min(1.0, self.interval(job))))
 
     async def next_job(self, backend: Backend) -> Job:
@@ -92,10 +95,13 @@ class JobBoard:
             until_due = LOOK_SECONDS if due is None else max(due - now, 0.0)
             await self._clock.sleep(min(LOOK_SECONDS, max(wait, until_due)))
 
-    def ended(self, job: Job) -> None:
-        """`job` is no longer under way, however it ended."""
+    def ended(self, job: Job) -> bool:
+        """`job` is no longer under way, however it ended; True when it was asked for again meanwhile."""
         self._running.discard(job)
         self.backends[job.backend].ended()
+        again = job in self._again
+        self._again.discard(job)
+        return again
 
     def interval(self, job: Job) -> float:
         """The seconds between two turns of a job that does well."""

@@ -54,10 +54,13 @@ class JobRunner:
         Raises:
             JournalError: memory must be restored.
         """
+        wait: float | None = None
         try:
             wait = await self._attempt(job, account)
         finally:
-            self._board.ended(job)
+            again = self._board.ended(job)
+        if again:
+            wait = 0.0
         if wait is not None and wanted(job, account):
             self._board.put(job, wait)
 
@@ -110,7 +113,7 @@ class JobRunner:
         except ConsentError as error:
             self._log.info("gate_shut", account_id=job.account_id, domain=job.domain, reason=str(error))
             await self.look_at_consent(account)
-            return None
+            return self._until_consent(account)
         except JournalError:
             raise
         except ConnectorError as error:
@@ -149,11 +152,11 @@ class JobRunner:
         )
         if now - trouble.since >= self._options.degraded_after_seconds:
             await self._lifecycle.set_degraded(account, degraded=True)
-        if isinstance(error, RateLimitedError):
-            backend.hold(now, error.retry_after_seconds or backoff)
-            return error.retry_after_seconds or backoff
         if isinstance(error, RetryableError):
-            backend.failed(now)
+            if error.retry_after_seconds is not None or isinstance(error, RateLimitedError):
+                backend.hold(now, error.retry_after_seconds or backoff)
+            if not isinstance(error, RateLimitedError):
+                backend.failed(now)
             return max(backoff, error.retry_after_seconds or 0.0)
         # The backend answered, only not as we would have liked.
         backend.succeeded()
@@ -165,6 +168,14 @@ class JobRunner:
             self._board.put(Job(account.account_id, "", PROFILE), 0.0)
             return self._options.profile_interval_seconds
         return max(backoff, self._board.interval(job))
+
+    def _until_consent(self, account: AccountMemory) -> float | None:
+        """The seconds until a consent that was given ahead begins; None where nothing but a command opens the gate."""
+        consent = account.link.consent if account.link is not None else None
+        if consent is None or consent.status != "AUTH" or account.halted:
+            return None
+        wait = (consent.valid_from - self._clock.now()).total_seconds()
+        return wait if wait > 0 else None
 
     def _gate_profile(self, account: AccountMemory) -> None:
         """The profile tells what may be read: any consented domain is reason enough to ask for it."""
