@@ -150,6 +150,11 @@ class World:
         self.source = ZindigiSource(http, cast("Vault", Counted(self.vault, self.activity)), self.clock, options)
         return self.source
 
+    async def use_network(self, options: ZindigiOptions) -> None:
+        """From here on reach the bank over a real connection, with the client's own transport."""
+        await self.source.close()
+        self.source = ZindigiSource.over_network(options, cast("Vault", Counted(self.vault, self.activity)), self.clock)
+
     def holder(self, label: str) -> dict[str, Any]:
         """What the bank knows of a holder."""
         return next(holder for holder in report.holders(self.bank) if holder["label"] == label)
