@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 import anyio
 
 from connector.errors import ConnectorError, ConsentError, DataError, JournalError
-from connector.observe import Suspicion
 from connector.ports import Clock, Commit, Shard
 from connector.runtime.memory import ResourceMemory
 from connector.runtime.packing import pack
@@ -173,5 +172,3 @@ def _publish(one: Encoded) -> None:
     memory.meta = write.meta
     memory.suspicion = write.suspicion
     memory.bounds = None
-    if memory.suspicion == Suspicion():
-        memory.accept_removals = False
