@@ -13,7 +13,7 @@ import anyio
 
 from connector.errors import ConnectorError, ConsentError, DataError, JournalError
 from connector.ports import Clock, Commit, Shard
-from connector.runtime.memory import ResourceMemory
+from connector.runtime.memory import ResourceMemory, bounds_of
 from connector.runtime.packing import pack
 from connector.runtime.writes import Encoded, Write, encode
 from connector.state import StreamHead
@@ -168,7 +168,9 @@ def _publish(one: Encoded) -> None:
     if not write.resource:
         return
     memory: ResourceMemory = write.account.resource(write.domain, write.resource)
-    memory.packed = pack(write.domain, one.entities.values())
+    memory.packed = pack(write.domain, one.entities.values(), write.opened)
     memory.meta = write.meta
     memory.suspicion = write.suspicion
-    memory.bounds = None
+    resource = write.account.resources.get((write.domain, write.resource))
+    entities = one.entities.values()
+    memory.bounds = bounds_of(resource.kind, write.meta.floor, entities) if resource is not None else None

@@ -128,7 +128,8 @@ class Lifecycle:
         return self._locks.setdefault(account.account_id, anyio.Lock())
 
     def _telling(self, account: AccountMemory, resource: str, record: Record) -> list[Write]:
-        entities = account.resource(lifecycle.NAME, resource).packed.open()
+        opened = account.resource(lifecycle.NAME, resource).packed.open()
+        entities = opened.entities
         known = entities.get(record.entity_id)
         version = known.version if known is not None else 0
         believed = {**entities, record.entity_id: EntityState(record.entity_id, version, record.booking_key, record)}
@@ -137,7 +138,8 @@ class Lifecycle:
             return []
         after = apply(entities, changes)
         write = self._write(account, lifecycle.NAME, resource, after)
-        return [replace(write, changes=changes, written=tuple(change.after for change in changes))]
+        told = tuple(change.after for change in changes)
+        return [replace(write, opened=opened, changes=changes, written=told)]
 
     def _closing(
         self, account: AccountMemory, domains: Iterable[str], reason: str, at: datetime | None = None

@@ -51,7 +51,7 @@ class ResourceMemory:
     def bounds_for(self, kind: ResourceKind) -> Bounds:
         """The bounds of the entities at rest."""
         if self.bounds is None:
-            self.bounds = bounds_of(kind, self.meta.floor, self.packed.open().values())
+            self.bounds = bounds_of(kind, self.meta.floor, self.packed.open().entities.values())
         return self.bounds
 
 
@@ -102,13 +102,13 @@ class AccountMemory:
 
     def link_status(self) -> LinkStatus | None:
         """The link's status as last told to consumers."""
-        entity = self.resource(LIFECYCLE, "link").packed.open().get(LinkStatus.ENTITY_ID)
+        entity = self.resource(LIFECYCLE, "link").packed.open().entities.get(LinkStatus.ENTITY_ID)
         record = entity.record if entity is not None else None
         return record if isinstance(record, LinkStatus) else None
 
     def consents(self) -> tuple[ConsentRecord, ...]:
         """Every consent that consumers were told of."""
-        entities = self.resource(LIFECYCLE, "consent").packed.open().values()
+        entities = self.resource(LIFECYCLE, "consent").packed.open().entities.values()
         return tuple(entity.record for entity in entities if isinstance(entity.record, ConsentRecord))
 
 

@@ -6,8 +6,8 @@ bytes, not objects.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 import zstandard
 
@@ -20,15 +20,30 @@ _DECOMPRESSOR = zstandard.ZstdDecompressor()
 
 
 @dataclass(frozen=True, slots=True)
+class Opened:
+    """A window opened: its entities by id, and the bytes that each came from."""
+
+    entities: Mapping[str, EntityState] = field(default_factory=dict)
+    values: Mapping[str, bytes] = field(default_factory=dict)
+
+    def value_of(self, domain: str, entity: EntityState) -> bytes:
+        """The bytes of an entity: those that it came from, where it is still the same."""
+        if self.entities.get(entity.entity_id) is entity:
+            return self.values[entity.entity_id]
+        return encode_entity(domain, entity)
+
+
+@dataclass(frozen=True, slots=True)
 class Packed:
-    """The entities of one resource. `frame` is empty when there are none."""
+    """The entities of one resource at rest. `frame` is empty when there are none."""
 
     domain: str
     frame: bytes = b""
 
-    def open(self) -> dict[str, EntityState]:
-        """The entities by id."""
-        entities = {}
+    def open(self) -> Opened:
+        """The window, decoded."""
+        entities: dict[str, EntityState] = {}
+        values: dict[str, bytes] = {}
         raw = _DECOMPRESSOR.decompress(self.frame) if self.frame else b""
         place = 0
         while place < len(raw):
@@ -36,12 +51,13 @@ class Packed:
             place = start + int.from_bytes(raw[place:start], "big")
             entity = decode_entity(self.domain, raw[start:place])
             entities[entity.entity_id] = entity
-        return entities
+            values[entity.entity_id] = raw[start:place]
+        return Opened(entities, values)
 
 
-def pack(domain: str, entities: Iterable[EntityState]) -> Packed:
-    """Close a window again."""
-    return pack_values(domain, (encode_entity(domain, entity) for entity in entities))
+def pack(domain: str, entities: Iterable[EntityState], opened: Opened) -> Packed:
+    """Close a window again; what did not change since it was `opened` is not encoded anew."""
+    return pack_values(domain, (opened.value_of(domain, entity) for entity in entities))
 
 
 def pack_values(domain: str, values: Iterable[bytes]) -> Packed:

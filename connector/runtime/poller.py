@@ -16,6 +16,7 @@ from connector.errors import CursorError, UnavailableError
 from connector.observe import Depth, Read, moved_while_paging
 from connector.ports import Page, PageRequest, RawPage, Resource, Source
 from connector.runtime.memory import ResourceMemory
+from connector.runtime.packing import Opened
 from connector.state import EntityState
 from connector.window import is_entry, karachi_day
 
@@ -37,7 +38,8 @@ class Reading:
     """One observable read with what it leaves behind.
 
     `unchanged`: the bank showed what it showed last time; nothing was decoded. `digest` is remembered for the depth's
-    next read; `last` is False for a backfill's chunk that more will follow.
+    next read; `last` is False for a backfill's chunk that more will follow; `opened` is the window, where the read had
+    to open it.
     """
 
     depth: Depth
@@ -48,6 +50,7 @@ class Reading:
     etag: str | None = None
     last: bool = True
     unknown_fields: Mapping[str, int] | None = None
+    opened: Opened | None = None
 
     @property
     def unchanged(self) -> bool:
@@ -98,18 +101,19 @@ class Poller:
         if raw.body is None or digest == memory.meta.head_digest:
             yield Reading(Depth.HEAD, raw.fetched_at, consent_id, digest=memory.meta.head_digest, etag=raw.etag)
             return
-        known = memory.packed.open()
+        opened = memory.packed.open()
         walk = _Walk(request, self._source.normalise(resource, raw.body), raw.fetched_at)
         pages = 1
         while walk.next_cursor is not None and pages < self._limits.head_page_cap:
-            if not ascending and _nothing_new_below(walk.page, known):
+            if not ascending and _nothing_new_below(walk.page, opened.entities):
                 break
             await self._follow(resource, walk, gate)
             pages += 1
         walk.require_still()
         read = Read(Depth.HEAD, tuple(walk.entries), complete=False, lower=bounds.lower)
+        unknown = walk.unknown_fields
         yield Reading(
-            Depth.HEAD, walk.fetched_at, consent_id, read, digest, raw.etag, unknown_fields=walk.unknown_fields
+            Depth.HEAD, walk.fetched_at, consent_id, read, digest, raw.etag, unknown_fields=unknown, opened=opened
         )
 
     async def _whole(

@@ -107,10 +107,11 @@ class Polls:
             self.counts.unchanged += 1
             self._note(resource, memory, reading)
             return
-        entities = memory.packed.open()
+        # The read may have opened the window already, to know where to stop.
+        opened = reading.opened or memory.packed.open()
         known = Known(
             kind=resource.kind,
-            entities=entities,
+            entities=opened.entities,
             floor=memory.meta.floor,
             bound=memory.meta.bound,
             backfilled=memory.meta.backfilled,
@@ -126,7 +127,7 @@ class Polls:
             memory,
             reading,
             observation,
-            known=entities,
+            opened=opened,
             source=Provenance(
                 route=self._source.route,
                 backend=resource.kind.backend,

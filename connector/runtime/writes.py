@@ -28,6 +28,7 @@ from connector.links import Link
 from connector.observe import Depth, Observation, Suspicion
 from connector.ports import EventRecord, QuarantineRecord, Resource, StateRecord
 from connector.runtime.memory import AccountMemory, ResourceMemory
+from connector.runtime.packing import Opened
 from connector.runtime.poller import Reading
 from connector.state import EntityState, ResourceMeta, StreamHead
 from connector.window import Kept, let_go
@@ -37,10 +38,10 @@ from connector.window import Kept, let_go
 class Write:
     """One resource's part of a commit.
 
-    `entities` and `meta` are what the resource will be once committed; `written` and `dropped` are the entities whose
-    state must be written or tombstoned. A write that `opens` opens a stream that is new or closed.
-    `resources_expected` are the names that must all be backfilled before the stream is live. `closes` is the reason
-    for which the stream ends. `gated` writes pass the consent gate again before they are committed.
+    `entities` and `meta` are what the resource will be once committed, `opened` what it was; `written` and `dropped`
+    are the entities whose state must be written or tombstoned. A write that `opens` opens a stream that is new or
+    closed. `resources_expected` are the names that must all be backfilled before the stream is live. `closes` is the
+    reason for which the stream ends. `gated` writes pass the consent gate again before they are committed.
     """
 
     account: AccountMemory
@@ -52,6 +53,7 @@ class Write:
     name_event: Callable[[str, Record | None, Record | None], str]
     meta: ResourceMeta
     entities: Entities
+    opened: Opened = field(default_factory=Opened)
     changes: tuple[Change, ...] = ()
     written: tuple[EntityState, ...] = ()
     dropped: tuple[str, ...] = ()
@@ -94,12 +96,13 @@ def prepare(
     reading: Reading,
     observation: Observation,
     *,
-    known: Entities,
+    opened: Opened,
     source: Provenance,
     name_event: Callable[[str, Record | None, Record | None], str],
     expected: frozenset[str],
 ) -> Write | None:
     """What a read wants committed; None when there is nothing to tell and nothing that must survive a restart."""
+    known = opened.entities
     changes = diff(known, observation.believed)
     meta = _meta_after(resource, memory.meta, reading, [entity.key for entity in observation.believed.values()])
     reopening = account.stream(resource.domain).head.status == "closed"
@@ -122,6 +125,7 @@ def prepare(
         name_event=name_event,
         meta=replace(meta, floor=kept.floor),
         entities=kept.entities,
+        opened=opened,
         changes=changes,
         written=tuple(kept.entities[entity_id] for entity_id in sorted(touched) if entity_id in kept.entities),
         dropped=_tombstones(known, kept),

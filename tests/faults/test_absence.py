@@ -179,7 +179,7 @@ async def test_a_removal_within_the_limits_needs_nobody(world: World) -> None:
 async def test_what_comes_back_after_its_removal_is_created_again_with_the_next_version(world: World) -> None:
     async with world.working() as worker:
         await worker.sweep()
-        hidden = sorted(world.bank.life(HOLDER).ledgers["transactions"].present)[0]
+        hidden = min(world.bank.life(HOLDER).ledgers["transactions"].present)
         known = len(await world.told("transactions"))
         world.strike("hide_entry", count=None, path="/accounts/*", params={"entity": hidden})
         await reconcile(world, worker, times=2)

@@ -173,14 +173,23 @@ class World:
         self.msisdn_of[session.account_id] = holder["msisdn"]
         return session.account_id
 
-    async def link(self, *labels: str, days: float = 90.0, domains: frozenset[str] = frozenset(DOMAINS)) -> list[str]:
-        """Log in and ask for the link; the account ids. All holders when none is named."""
+    async def link(
+        self,
+        *labels: str,
+        days: float = 90.0,
+        domains: frozenset[str] = frozenset(DOMAINS),
+        asking: frozenset[str] | None = None,
+    ) -> list[str]:
+        """Log in, consent to `domains` and ask for the link; the account ids. All holders when none is named.
+
+        `asking` is what the link asks for, where that is something else than what consent covers.
+        """
         accounts = []
         for label in labels or [holder["label"] for holder in report.holders(self.bank)]:
             account_id = await self.log_in(label)
             now = self.clock.now()
             consent = Consent(f"cns_{label}_{self.commands}", domains, now, now + timedelta(days=days), "0" * 64, "en")
-            link = Link(account_id, 0, "app-session", label, domains, consent)
+            link = Link(account_id, 0, "app-session", label, asking or domains, consent)
             await self.command("connect", account_id, link=link)
             accounts.append(account_id)
         return accounts
