@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 import anyio
 
 from connector.errors import ConnectorError, ConsentError, DataError, JournalError
-from connector.observe import Suspicion
 from connector.ports import Clock, Commit, Shard
 from connector.runtime.memory import ResourceMemory, bounds_of
 from connector.runtime.packing import pack
@@ -175,5 +174,3 @@ def _publish(one: Encoded) -> None:
     resource = write.account.resources.get((write.domain, write.resource))
     entities = one.entities.values()
     memory.bounds = bounds_of(resource.kind, write.meta.floor, entities) if resource is not None else None
-    if memory.suspicion == Suspicion():
-        memory.accept_removals = False

@@ -154,5 +154,8 @@ class Polls:
         elif reading.depth in {Depth.RECONCILE, Depth.WHOLE}:
             swept_at = reading.fetched_at if complete else memory.meta.swept_at
             memory.meta = replace(memory.meta, sweep_digest=reading.digest, swept_at=swept_at)
+            if not memory.suspicion:
+                # The operator's word was for what had vanished then, not for whatever may vanish one day.
+                memory.accept_removals = False
             if resource.kind.feed is Feed.WHOLE:
                 memory.etag = reading.etag
