@@ -221,7 +221,9 @@ def encode(write: Write, head: StreamHead, *, commit_number: int, maximum_record
             continue
         digest = write.raw_digests.get(change.after.entity_id, b"")
         aside = _set_aside(change, digest)
-        quarantine.append(_quarantine_record(write, change.after.entity_id, digest, reason))
+        if aside != change.before:
+            # Told apart by its digest: the same entry is set aside with every commit, and quarantined once.
+            quarantine.append(_quarantine_record(write, change.after.entity_id, digest, reason))
         entities[aside.entity_id] = aside
         written[aside.entity_id] = aside
     for entity_id in write.below_floor:
@@ -246,7 +248,9 @@ def encode(write: Write, head: StreamHead, *, commit_number: int, maximum_record
         resources=resources,
     )
     state = [subject.entity_record(write.domain, write.resource, entity) for entity in written.values()]
-    state += [subject.entity_tombstone(write.domain, write.resource, entity_id) for entity_id in write.dropped]
+    # What was set aside is still owed: it outlives the window that its telling would have let it leave.
+    dropped = [entity_id for entity_id in write.dropped if entity_id not in written]
+    state += [subject.entity_tombstone(write.domain, write.resource, entity_id) for entity_id in dropped]
     state.append(subject.head_record(write.domain, after))
     return Encoded(write, after, entities, tuple(records), tuple(state), tuple(quarantine))
 
