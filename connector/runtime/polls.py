@@ -102,7 +102,7 @@ class Polls:
             self.counts.unknown_fields[name] = self.counts.unknown_fields.get(name, 0) + count
         if reading.read is None:
             self.counts.unchanged += 1
-            self._note(resource, memory, reading)
+            self._note(resource, memory, reading, complete=memory.meta.swept_at is not None)
             return
         # The read may have opened the window already, to know where to stop.
         opened = reading.opened or memory.packed.open()
@@ -140,16 +140,17 @@ class Polls:
             self.counts.committed += 1
         else:
             memory.suspicion = observation.suspicion
-        self._note(resource, memory, reading)
+        self._note(resource, memory, reading, complete=observation.complete)
 
-    def _note(self, resource: Resource, memory: ResourceMemory, reading: Reading) -> None:
+    def _note(self, resource: Resource, memory: ResourceMemory, reading: Reading, *, complete: bool) -> None:
         """What lives in memory only: written with the next commit, if at all."""
         memory.read_at = reading.fetched_at
         if reading.depth is Depth.HEAD:
             memory.meta = replace(memory.meta, head_digest=reading.digest)
             memory.etag = reading.etag
         elif reading.depth in {Depth.RECONCILE, Depth.WHOLE}:
-            memory.meta = replace(memory.meta, sweep_digest=reading.digest, swept_at=reading.fetched_at)
+            swept_at = reading.fetched_at if complete else memory.meta.swept_at
+            memory.meta = replace(memory.meta, sweep_digest=reading.digest, swept_at=swept_at)
             if not memory.suspicion:
                 # The operator's word was for what had vanished then, not for whatever may vanish one day.
                 memory.accept_removals = False

@@ -13,7 +13,7 @@ from datetime import datetime
 
 from connector.avro import encode_event
 from connector.diff import Change, Entities, apply, diff
-from connector.domains.model import EPOCH, BookingKey, Feed, Record, Unreadable
+from connector.domains.model import EPOCH, Entry, Feed, Record, Unreadable
 from connector.errors import DataError
 from connector.events import (
     STREAM_ENTITY,
@@ -104,7 +104,7 @@ def prepare(
     """What a read wants committed; None when there is nothing to tell and nothing that must survive a restart."""
     known = opened.entities
     changes = diff(known, observation.believed)
-    meta = _meta_after(resource, memory.meta, reading, [entity.key for entity in observation.believed.values()])
+    meta = _meta_after(resource, memory.meta, reading, observation)
     reopening = account.stream(resource.domain).head.status == "closed"
     milestone = (
         reopening
@@ -143,16 +143,19 @@ def _tombstones(known: Entities, kept: Kept) -> tuple[str, ...]:
     return tuple(entity_id for entity_id in kept.dropped if entity_id in known)
 
 
-def _meta_after(resource: Resource, meta: ResourceMeta, reading: Reading, keys: list[BookingKey]) -> ResourceMeta:
+def _meta_after(resource: Resource, meta: ResourceMeta, reading: Reading, observation: Observation) -> ResourceMeta:
     if reading.depth is Depth.HEAD:
         return replace(meta, head_digest=reading.digest)
     if reading.depth is Depth.BACKFILL:
-        oldest = min((key for key in keys if key.order < 1 << 62), default=None)
-        bound = oldest if resource.kind.feed is Feed.NEWEST_FIRST and not reading.last else None
-        if meta.bound is not None and bound is not None:
-            bound = min(meta.bound, bound)
+        bound = None
+        if resource.kind.feed is Feed.NEWEST_FIRST and not reading.last:
+            entries = reading.read.entries if reading.read is not None else ()
+            keys = [entry.record.booking_key for entry in entries if isinstance(entry, Entry)]
+            bound = min([*keys, meta.bound] if meta.bound is not None else keys, default=None)
         return replace(meta, backfilled=reading.last, bound=bound)
-    return replace(meta, sweep_digest=reading.digest, swept_at=reading.fetched_at)
+    # A read that could not vouch for everything is no complete one, however far it went.
+    swept_at = reading.fetched_at if observation.complete else meta.swept_at
+    return replace(meta, sweep_digest=reading.digest, swept_at=swept_at)
 
 
 class _Numbering:
