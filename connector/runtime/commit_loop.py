@@ -165,6 +165,10 @@ def _publish(one: Encoded) -> None:
     write.account.stream(write.domain).head = one.head
     for link in write.links:
         write.account.link = link
+    if write.closes is not None:
+        for name, closed in write.account.stream(write.domain).resources.items():
+            closed.meta = one.head.resources.get(name, closed.meta)
+            closed.etag = None
     if not write.resource:
         return
     memory: ResourceMemory = write.account.resource(write.domain, write.resource)

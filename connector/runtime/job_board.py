@@ -132,8 +132,8 @@ class JobBoard:
 
 
 def wanted(job: Job, account: AccountMemory) -> bool:
-    """Should `job` go on? Not while the link is paused, removed, or waits for its holder."""
+    """Should `job` go on? Not while the link is paused, over, or waits for its holder."""
     link = account.link
-    if link is None or link.removed or link.paused or account.waiting_for is not None:
+    if link is None or link.over or link.paused or account.waiting_for is not None:
         return False
     return job.resource == PROFILE or (job.domain, job.resource) in account.resources

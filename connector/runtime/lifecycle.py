@@ -58,9 +58,10 @@ class Lifecycle:
                 writes += self._closing(account, DOMAINS, "link")
                 wanted = replace(wanted, consent=_ended(wanted.consent, "CANC"))
             elif command.kind == "connect":
-                lost = [name for name in DOMAINS if name not in wanted.domains]
-                writes += self._closing(account, lost, "link")
+                writes += self._closing(account, DOMAINS.keys() - wanted.domains, "link")
+                writes += self._closing(account, wanted.domains - wanted.covered_domains, "consent")
                 account.waiting_for = None
+                account.logged_out = False
             if wanted.consent is not None:
                 writes += self._telling(account, "consent", _consent_record(wanted.consent))
             writes += self._telling(account, "link", _status(account, wanted))
@@ -113,7 +114,7 @@ class Lifecycle:
             at = min(self._clock.now(), link.consent.valid_until)
             writes = self._closing(account, DOMAINS, "consent", at)
             writes += self._telling(account, "consent", _consent_record(ended.consent or link.consent))
-            writes += self._telling(account, "link", replace(_status(account, ended), status="CLOSED"))
+            writes += self._telling(account, "link", _status(account, ended))
             await self._commits.submit(*writes, self._bare(account, (), (ended,)))
 
     async def checkpoint(self, shard: AccountMemory, checkpoint: Checkpoint) -> None:
@@ -145,7 +146,7 @@ class Lifecycle:
         self, account: AccountMemory, domains: Iterable[str], reason: str, at: datetime | None = None
     ) -> list[Write]:
         writes = []
-        for domain in domains:
+        for domain in sorted(domains):
             stream = account.streams.get(domain)
             if stream is None or stream.head.status not in {"backfilling", "live"}:
                 continue
@@ -175,7 +176,7 @@ class Lifecycle:
 
 def _status(account: AccountMemory, link: Link) -> LinkStatus:
     status = "ACTIVE"
-    if link.removed:
+    if link.over:
         status = "CLOSED"
     elif link.paused:
         status = "PAUSED"
@@ -192,8 +193,8 @@ def _status(account: AccountMemory, link: Link) -> LinkStatus:
 
 
 def _ended(consent: Consent | None, status: str) -> Consent | None:
-    if consent is None:
-        return None
+    if consent is None or consent.status != "AUTH":
+        return consent
     return replace(consent, status="EXPD" if status == "EXPD" else "CANC")
 
 

@@ -13,7 +13,7 @@ from datetime import datetime
 
 from connector.avro import encode_event
 from connector.diff import Change, Entities, apply, diff
-from connector.domains.model import Entry, Feed, Record, Unreadable
+from connector.domains.model import EPOCH, Entry, Feed, Record, Unreadable
 from connector.errors import DataError
 from connector.events import (
     STREAM_ENTITY,
@@ -239,6 +239,7 @@ def encode(write: Write, head: StreamHead, *, commit_number: int, maximum_record
     if write.closes is not None and numbering.status != "closed":
         numbering.tell_stream("StreamClosed", write.closes)
         numbering.status = "closed"
+        resources = {name: _due_again(meta) for name, meta in resources.items()}
     flush()
     after = StreamHead(
         sequence=numbering.sequence,
@@ -253,6 +254,12 @@ def encode(write: Write, head: StreamHead, *, commit_number: int, maximum_record
     state += [subject.entity_tombstone(write.domain, write.resource, entity_id) for entity_id in dropped]
     state.append(subject.head_record(write.domain, after))
     return Encoded(write, after, entities, tuple(records), tuple(state), tuple(quarantine))
+
+
+def _due_again(meta: ResourceMeta) -> ResourceMeta:
+    """A stream that comes back begins with complete reads, and shows that it is back even where nothing moved."""
+    swept_at = EPOCH if meta.swept_at is not None else None
+    return replace(meta, head_digest=None, sweep_digest=None, swept_at=swept_at)
 
 
 def _all_backfilled(write: Write, head: StreamHead) -> bool:

@@ -1,4 +1,4 @@
-"""Consent and links from their first event to their last: what is asked, what is told, and what is never asked again."""
+"""Consent and links from their first event to their last: what is asked, what is told, what is never asked again."""
 
 from __future__ import annotations
 
@@ -127,6 +127,39 @@ async def test_a_session_outlives_no_consent_even_when_the_connector_dies_in_bet
         assert await world.vault.load_session(adult) is None
         assert await world.vault.load_session(borrower) is None
     assert world.bank.desk.live_holders() == set()
+
+
+@pytest.mark.anyio
+async def test_a_link_removed_and_made_again_while_nothing_ran_keeps_its_new_session(world: World) -> None:
+    [adult] = await world.link("adult")
+    async with world.working() as worker:
+        await worker.sweep()
+    await world.command("remove", adult)
+    world.clock.jump(60)  # type: ignore[attr-defined]
+    assert await world.link("adult") == [adult]
+    async with world.running():
+        await world.clock.advance(60)  # type: ignore[attr-defined]
+        assert await world.vault.load_session(adult) is not None
+    assert (await world.links_told(adult))[-3:] == ["LinkClosed", "ConsentGranted", "LinkActivated"]
+    assert (await world.streams_told("loyalty", adult))[-2:] == ["StreamClosed link", "StreamOpened"]
+
+
+@pytest.mark.anyio
+async def test_after_its_end_nothing_but_a_new_connection_moves_a_link(world: World) -> None:
+    [adult] = await world.link("adult", days=1)
+    async with world.working() as worker:
+        await worker.sweep()
+        world.clock.jump(DAY)  # type: ignore[attr-defined]
+        await worker.checkpoint()
+        told = await world.links_told(adult)
+        for kind in ("pause", "resume", "accept_removals", "remove"):
+            await world.command(kind, adult, domain="transactions")
+            await worker.apply_commands()
+            await worker.checkpoint()
+        # The desired state counts its changes; how the link stands does not change.
+        assert set((await world.links_told(adult))[len(told) :]) <= {"LinkClosed"}
+        links = [event for _, event in await world.events("lifecycle") if event["entity_id"] == "link"]
+        assert links[-1]["after"]["link"]["status"] == "CLOSED"
 
 
 @pytest.mark.anyio
@@ -272,6 +305,7 @@ async def test_a_link_that_comes_back_goes_on_where_it_stopped(world: World, *, 
 
 
 async def reconnect(world: World, worker: Any, account_id: str) -> None:
+    world.clock.jump(0.001)  # type: ignore[attr-defined]  # a login takes a moment, and its session is newer by it
     assert await world.link("adult") == [account_id]
     await worker.apply_commands()
     for _ in range(3):
