@@ -52,6 +52,7 @@ async def run_out_unnoticed(world: World, worker: ShardWorker, account_id: str) 
 
 
 async def lose_the_tier(world: World, worker: ShardWorker, account_id: str) -> None:
+    del world
     account = worker.accounts[account_id]
     account.resources = {key: held for key, held in account.resources.items() if key[0] != "transactions"}
     await worker.lifecycle.close_streams(account, {"transactions"}, "tier")
@@ -85,7 +86,6 @@ async def test_what_was_read_while_the_gate_shut_is_not_committed(world: World, 
         world.bank.step()
         world.clock.jump(1)  # type: ignore[attr-defined]
         job = next(Job(account_id, *key) for key in account.resources if key[0] == "transactions")
-        resource = account.resources["transactions", job.resource]
         held = Held(world)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(worker.runner.run, job, account)
@@ -97,8 +97,6 @@ async def test_what_was_read_while_the_gate_shut_is_not_committed(world: World, 
         assert await world.told("transactions") == told
         after = await world.streams_told("transactions", account_id)
         assert [word for word in after[len(opened) :] if not word.startswith("StreamClosed")] == []
-        assert resource.kind.name == "transactions"
-        assert not worker._board._queues["bank"] or job not in worker._board._queues["bank"]
         if shut is pause:
             await world.command("resume", account_id)
             await worker.apply_commands()
