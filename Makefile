@@ -8,7 +8,7 @@ PIP_COMPILE := $(BIN)/pip-compile --quiet --strip-extras --generate-hashes --all
 PYTEST := $(BIN)/python -m pytest
 
 # Each directory of tests can be run alone: `make unit`, `make contract`, …
-SUITES := $(filter-out support,$(patsubst tests/%/,%,$(wildcard tests/*/)))
+SUITES := $(filter-out support fixtures,$(patsubst tests/%/,%,$(wildcard tests/*/)))
 
 # The first interpreter that is at least 3.11; 3.11 itself, which the locks are made for, where it is there.
 FIND_PYTHON := for candidate in python3.11 python3 python3.12 python3.13 python3.14 python; do \

@@ -13,9 +13,10 @@ import anyio
 
 from connector.errors import ConnectorError, ConsentError, DataError, JournalError
 from connector.ports import Clock, Commit, Shard
+from connector.runtime.encoding import Encoded, encode
 from connector.runtime.memory import ResourceMemory, bounds_of
 from connector.runtime.packing import pack
-from connector.runtime.writes import Encoded, Write, encode
+from connector.runtime.writes import Write
 from connector.state import StreamHead
 
 MAXIMUM_EVENTS_PER_COMMIT = 5_000
@@ -173,8 +174,8 @@ def _publish(one: Encoded) -> None:
         return
     memory: ResourceMemory = write.account.resource(write.domain, write.resource)
     memory.packed = pack(write.domain, one.entities.values(), write.opened)
-    memory.meta = write.meta
+    memory.meta = one.meta
     memory.suspicion = write.suspicion
     resource = write.account.resources.get((write.domain, write.resource))
     entities = one.entities.values()
-    memory.bounds = bounds_of(resource.kind, write.meta.floor, entities) if resource is not None else None
+    memory.bounds = bounds_of(resource.kind, one.meta.floor, entities) if resource is not None else None

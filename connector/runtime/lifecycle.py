@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 import anyio
 
 from connector.consent import Consent
-from connector.diff import apply, diff
+from connector.diff import diff
 from connector.domains import lifecycle
 from connector.domains.lifecycle import Checkpoint, ConsentRecord, LinkStatus, StreamBehind
 from connector.domains.model import Record
@@ -137,10 +137,7 @@ class Lifecycle:
         changes = diff(entities, believed)
         if not changes:
             return []
-        after = apply(entities, changes)
-        write = self._write(account, lifecycle.NAME, resource, after)
-        told = tuple(change.after for change in changes)
-        return [replace(write, opened=opened, changes=changes, written=told)]
+        return [replace(self._write(account, lifecycle.NAME, resource), opened=opened, changes=changes)]
 
     def _closing(
         self, account: AccountMemory, domains: Iterable[str], reason: str, at: datetime | None = None
@@ -150,15 +147,15 @@ class Lifecycle:
             stream = account.streams.get(domain)
             if stream is None or stream.head.status not in {"backfilling", "live"}:
                 continue
-            write = self._write(account, domain, "", {})
+            write = self._write(account, domain, "")
             writes.append(replace(write, closes=reason, observed_at=at or write.observed_at))
         return writes
 
     def _bare(self, account: AccountMemory, commands_applied: tuple[str, ...], links: tuple[Link, ...] = ()) -> Write:
         """A write that tells nothing, and carries what must be committed with the others."""
-        return replace(self._write(account, lifecycle.NAME, "", {}), commands_applied=commands_applied, links=links)
+        return replace(self._write(account, lifecycle.NAME, ""), commands_applied=commands_applied, links=links)
 
-    def _write(self, account: AccountMemory, domain: str, resource: str, entities: Mapping[str, EntityState]) -> Write:
+    def _write(self, account: AccountMemory, domain: str, resource: str) -> Write:
         consent = account.link.consent if account.link is not None else None
         return Write(
             account=account,
@@ -169,7 +166,6 @@ class Lifecycle:
             source=SOURCE,
             name_event=lifecycle.name_event,
             meta=ResourceMeta(backfilled=True),
-            entities=entities,
             gated=False,
         )
 
