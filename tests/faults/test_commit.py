@@ -49,9 +49,12 @@ def unsure(trouble: dict[int, str], file: SqliteJournal) -> Journal:
     return file
 
 
-def narrow(file: SqliteJournal) -> Journal:
-    file.shard_type = type("Narrow", (SqliteShard,), {"maximum_record_bytes": NARROW_BYTES})
+def limited(maximum_record_bytes: int, file: SqliteJournal) -> Journal:
+    file.shard_type = type("Limited", (SqliteShard,), {"maximum_record_bytes": maximum_record_bytes})
     return file
+
+
+narrow = partial(limited, NARROW_BYTES)
 
 
 @asynccontextmanager
@@ -180,3 +183,27 @@ async def test_an_event_too_big_for_a_message_is_set_aside_and_the_page_goes_on(
         told = (await world.told("transactions"))[known:]
         assert [(event["op"], event["entity_id"] == entity) for event in told[1:]] == [("c" if new else "u", True)]
         await world.assert_sound(lockstep=True)
+
+
+@pytest.mark.anyio
+async def test_what_is_set_aside_in_the_first_sync_outlives_the_window_and_is_told_in_the_end(tmp_path: Path) -> None:
+    """Far beyond the window, where everything else is let go at once: owed is owed."""
+    async with World.open(tmp_path, "lockstep", journal=partial(limited, 430)) as world:
+        await world.link("adult")
+        file = world.journal._inner  # type: ignore[attr-defined]
+        async with world.working() as worker:
+            for _ in range(3):
+                world.mutate(holder="adult", domain="transactions", op="add")
+                await worker.sweep()
+        aside = [row["entity_id"] for row in await world.quarantine() if row["domain"] == "transactions"]
+        told = {event["entity_id"] for event in await world.told("transactions")}
+        assert len(aside) > 50
+        assert len(aside) == len(set(aside)), "once each"
+        assert told.isdisjoint(aside)
+        file.shard_type = SqliteShard
+        async with world.working() as worker:
+            for domain, op in (("transactions", "add"), ("lending", "disburse"), ("loyalty", "redeem")):
+                world.mutate(holder="adult", domain=domain, op=op)
+            for _ in range(3):
+                await worker.sweep()
+        await world.assert_sound()
