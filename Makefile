@@ -3,6 +3,8 @@
 VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
+# The long proofs wait more than they compute.
+PROOF_WORKERS ?= 4
 PIP_COMPILE := $(BIN)/pip-compile --quiet --strip-extras --generate-hashes --allow-unsafe --no-header \
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options
 PYTEST := $(BIN)/python -m pytest
@@ -30,7 +32,7 @@ test: lint types imports ## every check but the long proofs; ends with pytest's 
 	@$(PYTEST) -n $(WORKERS) -m "not proof"
 
 proof: $(VENV)/dev.stamp ## the long proofs: many seeds
-	@$(PYTEST) -n $(WORKERS) -m proof
+	@$(PYTEST) -n $(PROOF_WORKERS) -m proof
 
 lint: $(VENV)/dev.stamp ## ruff: rules and format
 	@$(BIN)/ruff check .
