@@ -30,6 +30,7 @@ STARTING_SECONDS = 30.0
 LOGIN_SECONDS = 60.0
 ENDING_SECONDS = 15.0
 ANSWER_SECONDS = 30.0
+CLIENT_LOST_CALLS = 3
 LOOK_SECONDS = 0.05
 FAST_CADENCE = {"head_interval_seconds": 0.4, "reconcile_interval_seconds": 1.2}
 
@@ -53,6 +54,8 @@ class Rig:
     connector: Process | None = None
     kills: int = 0
     msisdn_of: dict[str, str] = field(default_factory=dict)
+    restored: int = 0
+    """How often the log said that a shard was restored, when last looked."""
     transcript: str = ""
     """What the last holder was shown at the prompts: the consent text, and what was asked."""
 
@@ -154,7 +157,20 @@ class Rig:
         await process.wait()
         self.connector = None
         self.kills += 1
-        await self.ask_bank("client-lost", {})
+        # What the dead one had sent may still lie in the bank's sockets: said again until that was surely read.
+        for _ in range(CLIENT_LOST_CALLS):
+            await self.ask_bank("client-lost", {})
+
+    async def wait_running(self) -> None:
+        """Until the connector has restored its shards: from here on it answers signals."""
+        process, told = self._running(), b'"shard_restored"'
+        before = self.restored
+        with anyio.fail_after(STARTING_SECONDS):
+            while (count := self.log_path.read_bytes().count(told)) <= before:  # a small local file
+                if process.returncode is not None:
+                    raise RigError(f"the connector ended at once, exit code {process.returncode}")
+                await SystemClock().sleep(LOOK_SECONDS)
+        self.restored = count
 
     async def stop_connector(self) -> int | None:
         """SIGTERM, and the exit code; None when it does not run."""

@@ -23,7 +23,8 @@ async def test_sigterm_is_bounded_and_loses_nothing(tmp_path: Path, hanging_seco
         for holder in await rig.holders():
             await rig.link(holder)
         await rig.start_connector()
-        await clock.sleep(3.0)
+        await rig.wait_running()
+        await clock.sleep(2.0)
         if hanging_seconds:
             await rig.ask_bank("faults", {"kind": "latency", "params": {"seconds": hanging_seconds}})
             await clock.sleep(1.0)
