@@ -11,6 +11,10 @@ from typing import Protocol
 
 import anyio
 
+from connector.clock import SystemClock
+from connector.journal.kafka.journal import KafkaJournal
+from connector.journal.kafka.options import KafkaOptions
+from connector.journal.kafka.reader import KafkaReader
 from connector.journal.sqlite import SqliteJournal, SqliteReader, SqliteShard
 from connector.journal.sqlite_file import transaction
 from connector.ports import Commit, Journal, JournalReader
@@ -38,6 +42,11 @@ class Backend(Protocol):
     location: str
     refuses_second_owner: bool
     """True where a second owner is refused while the first lives; False where it fences the first."""
+    one_log: bool
+    """True where all topics are one log: readers see its order across topics, whole commits, and offsets without gaps.
+
+    False where each topic and shard is a log of its own, with an order and an end of its own.
+    """
 
     async def open_journal(self) -> Journal: ...
 
@@ -49,6 +58,7 @@ class SqliteBackend:
     location: str
     name: str = "sqlite"
     refuses_second_owner: bool = True
+    one_log: bool = True
     journal_type: type[SqliteJournal] = SqliteJournal
 
     async def open_journal(self) -> Journal:
@@ -56,6 +66,28 @@ class SqliteBackend:
 
     async def open_reader(self) -> JournalReader:
         return await SqliteReader.open(Path(self.location), clock=QuickClock(), shard_count=SHARD_COUNT)
+
+
+@dataclass(frozen=True)
+class KafkaBackend:
+    """`location` is bootstrap servers and prefix, with a blank between."""
+
+    location: str
+    name: str = "kafka"
+    refuses_second_owner: bool = False
+    one_log: bool = False
+    journal_type: type[KafkaJournal] = KafkaJournal
+
+    @property
+    def options(self) -> KafkaOptions:
+        servers, prefix = self.location.split(" ")
+        return KafkaOptions(servers, prefix, SHARD_COUNT, replication_factor=1)
+
+    async def open_journal(self) -> Journal:
+        return await self.journal_type.open(self.options, clock=SystemClock())
+
+    async def open_reader(self) -> JournalReader:
+        return await KafkaReader.open(self.options, clock=SystemClock())
 
 
 class _StateFirstShard(SqliteShard):
@@ -92,6 +124,7 @@ def backend_named(name: str, location: str) -> Backend:
     """The backend of a name, at a place: how a subprocess finds what its parent tests."""
     return {
         "sqlite": SqliteBackend(location),
+        "kafka": KafkaBackend(location),
         "sqlite-state-first": SqliteBackend(location, "sqlite-state-first", journal_type=StateFirstJournal),
         "sqlite-events-first": SqliteBackend(location, "sqlite-events-first", journal_type=EventsFirstJournal),
     }[name]
