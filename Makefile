@@ -23,8 +23,8 @@ help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "or the tests of one kind: $(sort $(SUITES))"
 
-demo: $(VENV)/runtime.stamp ## a changing bank, a killed connector, and proof that nothing was lost
-	@$(BIN)/python -m connector.cli.demo
+demo: $(VENV)/runtime.stamp ## a changing bank, a killed connector, and proof that nothing was lost (JOURNAL=kafka: on a real broker)
+	@$(BIN)/python -m connector.cli.demo $(if $(JOURNAL),--journal $(JOURNAL))
 
 kafka: $(VENV)/runtime.stamp ## a real Kafka broker on 127.0.0.1:9092 until Ctrl-C (needs Java and Maven)
 	@$(BIN)/python -m connector.proving.broker $(if $(PORT),--port $(PORT))

@@ -24,7 +24,7 @@ KILLS = 4
 async def waiting_for_holder(rig: Rig) -> set[str]:
     """Accounts whose last word is that the holder must act."""
     last = {}
-    for topic, event in await read_journal(rig.journal_path):
+    for topic, event in await read_journal(rig):
         if topic == "lifecycle" and event["event_type"].startswith("Link"):
             last[event["account_id"]] = event["event_type"]
     return {account_id for account_id, told in last.items() if told == "LinkActionRequired"}
