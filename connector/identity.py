@@ -151,6 +151,9 @@ class _Resolution:
             entity_id = self._known_as(earlier)
             entity = self.known.get(entity_id)
             if entity is not None:
+                if entity.status == "forgotten":
+                    # What became of it nobody followed: a new id is judged by its own place in the feed.
+                    return name
                 present_id = self._present_id(entity_id) or earlier
                 # An entity is taken over once: what another id holds already is not to be had again.
                 return entity_id if present_id in self._earlier(name) else name
@@ -177,8 +180,7 @@ class _Resolution:
         return self._same_origin(name, holder)
 
     def _same_origin(self, name: str, other: str) -> bool:
-        replaces = self.replaces.get(name)
-        return replaces is not None and replaces == self.replaces.get(other)
+        return not set(self._earlier(name)).isdisjoint(self._earlier(other))
 
     def _aliases(self, speaking: Mapping[str, str], detached: Mapping[str, set[str]]) -> dict[str, tuple[str, ...]]:
         taken = dict(self.aliases)

@@ -31,6 +31,16 @@ class Link:
     paused: bool = False
     removed: bool = False
 
+    @property
+    def over(self) -> bool:
+        """True when nothing will be read again unless the holder connects anew."""
+        return self.removed or (self.consent is not None and self.consent.status != "AUTH")
+
+    @property
+    def covered_domains(self) -> frozenset[str]:
+        """What it asks for and the holder consented to."""
+        return self.domains & self.consent.domains if self.consent is not None else frozenset()
+
 
 @dataclass(frozen=True, slots=True)
 class Command:

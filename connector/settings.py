@@ -374,13 +374,17 @@ def _complaint(detail: Mapping[str, Any], sources: Mapping[str, str]) -> str:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """`: did you mean X?` by the whole name, else by the part after its last dot; nothing where nothing is near."""
+    """`: did you mean X?` by the whole name, else by what is after or before its last dot; nothing is near: nothing."""
     candidates = list(known)
     found = difflib.get_close_matches(name, candidates, n=1, cutoff=0.6)
     if not found:
         last = name.rpartition(".")[2]
         by_last = {candidate.rpartition(".")[2]: candidate for candidate in reversed(candidates)}
         found = [by_last[match] for match in difflib.get_close_matches(last, by_last, n=1, cutoff=0.7)]
+    if not found:
+        sections = {candidate.rpartition(".")[0] for candidate in candidates} - {""}
+        near = difflib.get_close_matches(name.rpartition(".")[0], sorted(sections), n=1, cutoff=0.7)
+        found = [f"a key of {section}" for section in near]
     return f": did you mean {found[0]}?" if found else ""
 
 

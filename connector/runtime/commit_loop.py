@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 import anyio
 
 from connector.errors import ConnectorError, ConsentError, DataError, JournalError
-from connector.observe import Suspicion
 from connector.ports import Clock, Commit, Shard
+from connector.runtime.encoding import Encoded, encode
 from connector.runtime.memory import ResourceMemory, bounds_of
 from connector.runtime.packing import pack
-from connector.runtime.writes import Encoded, Write, encode
+from connector.runtime.writes import Write
 from connector.state import StreamHead
 
 MAXIMUM_EVENTS_PER_COMMIT = 5_000
@@ -166,14 +166,16 @@ def _publish(one: Encoded) -> None:
     write.account.stream(write.domain).head = one.head
     for link in write.links:
         write.account.link = link
+    if write.closes is not None:
+        for name, closed in write.account.stream(write.domain).resources.items():
+            closed.meta = one.head.resources.get(name, closed.meta)
+            closed.etag = None
     if not write.resource:
         return
     memory: ResourceMemory = write.account.resource(write.domain, write.resource)
     memory.packed = pack(write.domain, one.entities.values(), write.opened)
-    memory.meta = write.meta
+    memory.meta = one.meta
     memory.suspicion = write.suspicion
     resource = write.account.resources.get((write.domain, write.resource))
     entities = one.entities.values()
-    memory.bounds = bounds_of(resource.kind, write.meta.floor, entities) if resource is not None else None
-    if memory.suspicion == Suspicion():
-        memory.accept_removals = False
+    memory.bounds = bounds_of(resource.kind, one.meta.floor, entities) if resource is not None else None

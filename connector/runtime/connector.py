@@ -92,7 +92,7 @@ async def work(edges: Edges, options: WorkerOptions) -> None:
         tasks.start_soon(_stop_on_signal, stop)
         async with anyio.create_task_group() as shards:
             for number in range(edges.journal.shard_count):
-                shards.start_soon(_work_shard, number, edges, options, stop)
+                shards.start_soon(work_shard, number, edges, options, stop)
         tasks.cancel_scope.cancel()
 
 
@@ -103,7 +103,7 @@ async def _stop_on_signal(stop: anyio.Event) -> None:
             stop.set()
 
 
-async def _work_shard(number: int, edges: Edges, options: WorkerOptions, stop: anyio.Event) -> None:
+async def work_shard(number: int, edges: Edges, options: WorkerOptions, stop: anyio.Event) -> None:
     """Work a shard; after an unknown outcome, take it up again from what the journal holds.
 
     While the journal is away that is tried again and again, but said only once.

@@ -18,6 +18,8 @@ from connector.runtime.options import WorkerOptions
 
 LOOK_SECONDS = 0.25
 """How often an idle backend's queue is looked at."""
+SHORTEST_LOOK_SECONDS = 0.001
+"""A wait may be shorter than a clock can tell: looking again at once would spin."""
 MAXIMUM_BACKOFF_SECONDS = 900.0
 MINIMUM_BACKOFF_SECONDS = 1.0
 PROFILE = "profile"
@@ -93,7 +95,7 @@ class JobBoard:
                 return job
             due = queue.next_due()
             until_due = LOOK_SECONDS if due is None else max(due - now, 0.0)
-            await self._clock.sleep(min(LOOK_SECONDS, max(wait, until_due)))
+            await self._clock.sleep(min(LOOK_SECONDS, max(wait, until_due, SHORTEST_LOOK_SECONDS)))
 
     def ended(self, job: Job) -> bool:
         """`job` is no longer under way, however it ended; True when it was asked for again meanwhile."""
@@ -130,8 +132,8 @@ class JobBoard:
 
 
 def wanted(job: Job, account: AccountMemory) -> bool:
-    """Should `job` go on? Not while the link is paused, removed, or waits for its holder."""
+    """Should `job` go on? Not while the link is paused, over, or waits for its holder."""
     link = account.link
-    if link is None or link.removed or link.paused or account.waiting_for is not None:
+    if link is None or link.over or link.paused or account.waiting_for is not None:
         return False
     return job.resource == PROFILE or (job.domain, job.resource) in account.resources

@@ -74,8 +74,8 @@ class JobRunner:
         account.profile = profile
         account.resources = resources_of(account, profile)
         held = {domain for domain, _ in account.resources}
-        asked_for = account.link.domains if account.link is not None else frozenset()
-        await self._lifecycle.close_streams(account, asked_for - held, "tier")
+        covered = account.link.covered_domains if account.link is not None else frozenset()
+        await self._lifecycle.close_streams(account, covered - held, "tier")
         await self._lifecycle.confirm_active(account, failing=self._board.failing(account.account_id))
         self._board.put_new(Job(account.account_id, *key) for key in account.resources)
 
@@ -96,9 +96,16 @@ class JobRunner:
             await self.end_session(account)
 
     async def end_session(self, account: AccountMemory) -> None:
-        """Log out upstream and forget tokens and device."""
-        await self._source.log_out(account.account_id)
-        await self._vault.delete_session(account.account_id)
+        """Log out upstream and forget tokens and device; what fails is tried again at the next checkpoint."""
+        if account.logged_out:
+            return
+        try:
+            await self._source.log_out(account.account_id)
+            await self._vault.delete_session(account.account_id)
+        except RetryableError as error:
+            self._log.warning("logout_failed", account_id=account.account_id, exc_info=error)
+            return
+        account.logged_out = True
 
     async def _sweep_resource(self, account: AccountMemory, resource: Resource) -> None:
         depth = Depth.WHOLE if resource.kind.window is None else Depth.RECONCILE
@@ -180,5 +187,5 @@ class JobRunner:
     def _gate_profile(self, account: AccountMemory) -> None:
         """The profile tells what may be read: any consented domain is reason enough to ask for it."""
         link = account.link
-        consented = sorted(link.domains & link.consent.domains) if link is not None and link.consent else []
+        consented = sorted(link.covered_domains) if link is not None else []
         self._polls.gate(account, consented[0] if consented else PROFILE)

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 import anyio
 
 from connector.consent import Consent
-from connector.diff import apply, diff
+from connector.diff import diff
 from connector.domains import lifecycle
 from connector.domains.lifecycle import Checkpoint, ConsentRecord, LinkStatus, StreamBehind
 from connector.domains.model import Record
@@ -58,9 +58,10 @@ class Lifecycle:
                 writes += self._closing(account, DOMAINS, "link")
                 wanted = replace(wanted, consent=_ended(wanted.consent, "CANC"))
             elif command.kind == "connect":
-                lost = [name for name in DOMAINS if name not in wanted.domains]
-                writes += self._closing(account, lost, "link")
+                writes += self._closing(account, DOMAINS.keys() - wanted.domains, "link")
+                writes += self._closing(account, wanted.domains - wanted.covered_domains, "consent")
                 account.waiting_for = None
+                account.logged_out = False
             if wanted.consent is not None:
                 writes += self._telling(account, "consent", _consent_record(wanted.consent))
             writes += self._telling(account, "link", _status(account, wanted))
@@ -113,7 +114,7 @@ class Lifecycle:
             at = min(self._clock.now(), link.consent.valid_until)
             writes = self._closing(account, DOMAINS, "consent", at)
             writes += self._telling(account, "consent", _consent_record(ended.consent or link.consent))
-            writes += self._telling(account, "link", replace(_status(account, ended), status="CLOSED"))
+            writes += self._telling(account, "link", _status(account, ended))
             await self._commits.submit(*writes, self._bare(account, (), (ended,)))
 
     async def checkpoint(self, shard: AccountMemory, checkpoint: Checkpoint) -> None:
@@ -136,28 +137,25 @@ class Lifecycle:
         changes = diff(entities, believed)
         if not changes:
             return []
-        after = apply(entities, changes)
-        write = self._write(account, lifecycle.NAME, resource, after)
-        told = tuple(change.after for change in changes)
-        return [replace(write, opened=opened, changes=changes, written=told)]
+        return [replace(self._write(account, lifecycle.NAME, resource), opened=opened, changes=changes)]
 
     def _closing(
         self, account: AccountMemory, domains: Iterable[str], reason: str, at: datetime | None = None
     ) -> list[Write]:
         writes = []
-        for domain in domains:
+        for domain in sorted(domains):
             stream = account.streams.get(domain)
             if stream is None or stream.head.status not in {"backfilling", "live"}:
                 continue
-            write = self._write(account, domain, "", {})
+            write = self._write(account, domain, "")
             writes.append(replace(write, closes=reason, observed_at=at or write.observed_at))
         return writes
 
     def _bare(self, account: AccountMemory, commands_applied: tuple[str, ...], links: tuple[Link, ...] = ()) -> Write:
         """A write that tells nothing, and carries what must be committed with the others."""
-        return replace(self._write(account, lifecycle.NAME, "", {}), commands_applied=commands_applied, links=links)
+        return replace(self._write(account, lifecycle.NAME, ""), commands_applied=commands_applied, links=links)
 
-    def _write(self, account: AccountMemory, domain: str, resource: str, entities: Mapping[str, EntityState]) -> Write:
+    def _write(self, account: AccountMemory, domain: str, resource: str) -> Write:
         consent = account.link.consent if account.link is not None else None
         return Write(
             account=account,
@@ -168,14 +166,13 @@ class Lifecycle:
             source=SOURCE,
             name_event=lifecycle.name_event,
             meta=ResourceMeta(backfilled=True),
-            entities=entities,
             gated=False,
         )
 
 
 def _status(account: AccountMemory, link: Link) -> LinkStatus:
     status = "ACTIVE"
-    if link.removed:
+    if link.over:
         status = "CLOSED"
     elif link.paused:
         status = "PAUSED"
@@ -192,8 +189,8 @@ def _status(account: AccountMemory, link: Link) -> LinkStatus:
 
 
 def _ended(consent: Consent | None, status: str) -> Consent | None:
-    if consent is None:
-        return None
+    if consent is None or consent.status != "AUTH":
+        return consent
     return replace(consent, status="EXPD" if status == "EXPD" else "CANC")
 
 

@@ -76,7 +76,8 @@ class AccountMemory:
     """One linked account.
 
     `profile` is None until the bank was asked in this life; `halted` while the account is being closed or paused;
-    `waiting_for` says what the holder must do before any call goes out again.
+    `logged_out` once its session was ended in this life; `waiting_for` says what the holder must do before any call
+    goes out again.
     """
 
     account_id: str
@@ -84,6 +85,7 @@ class AccountMemory:
     link: Link | None = None
     profile: Profile | None = None
     halted: bool = False
+    logged_out: bool = False
     waiting_for: ActionReason | None = None
     streams: dict[str, StreamMemory] = field(default_factory=dict)
     resources: dict[tuple[str, str], Resource] = field(default_factory=dict)
@@ -170,8 +172,8 @@ def shard_subject(shard: int) -> str:
 
 
 def resources_of(account: AccountMemory, profile: Profile) -> dict[tuple[str, str], Resource]:
-    """What of the bank can be read for this account: wanted by its link and held by its tier."""
-    wanted = account.link.domains if account.link else frozenset()
+    """What of the bank can be read for this account: wanted by its link, covered by consent, and held by its tier."""
+    wanted = account.link.covered_domains if account.link else frozenset()
     found = {}
     for domain in DOMAINS.values():
         if domain.name not in wanted or not domain.held_by(profile):

@@ -18,7 +18,7 @@ from connector.ports import Page, PageRequest, RawPage, Resource, Source
 from connector.runtime.memory import ResourceMemory
 from connector.runtime.packing import Opened
 from connector.state import EntityState
-from connector.window import is_entry, karachi_day
+from connector.window import is_entry, karachi_day, served_from
 
 Gate = Callable[[], str]
 """Raises ConsentError when reading is not allowed now; else names the consent."""
@@ -131,6 +131,10 @@ class Poller:
             joined.update(self._digest(await self._follow(resource, walk, gate)))
         walk.require_still()
         digest = joined.digest()
+        served_from_ = served_from(resource.kind, raw.served_at or raw.fetched_at)
+        if served_from_ is not None:
+            # What is older may have left the feed without having been removed.
+            lower = max(lower, served_from_) if lower is not None else served_from_
         if digest == memory.meta.sweep_digest and not memory.suspicion:
             yield Reading(depth, walk.fetched_at, consent_id, digest=digest, etag=raw.etag)
             return

@@ -31,20 +31,17 @@ class PollCounts:
     quarantined: int = 0
 
 
-def choose_depth(
-    resource: Resource, memory: ResourceMemory, cadence: Cadence, now: datetime, *, reopening: bool = False
-) -> Depth:
+def choose_depth(resource: Resource, memory: ResourceMemory, cadence: Cadence, now: datetime) -> Depth:
     """How deep the next read must be.
 
-    A stream that was closed begins again with a complete read. What one complete read made us suspect is confirmed or
-    dropped by the next, which therefore is a complete one too.
+    What one complete read made us suspect is confirmed or dropped by the next, which therefore is a complete one too.
     """
     if not memory.meta.backfilled:
         return Depth.BACKFILL
     if resource.kind.feed is Feed.WHOLE:
         return Depth.WHOLE
     swept_at = memory.meta.swept_at
-    due = reopening or swept_at is None or now >= swept_at + timedelta(seconds=cadence.reconcile_interval_seconds)
+    due = swept_at is None or now >= swept_at + timedelta(seconds=cadence.reconcile_interval_seconds)
     return Depth.RECONCILE if due or memory.suspicion or memory.accept_removals else Depth.HEAD
 
 
@@ -74,6 +71,8 @@ class Polls:
     def gate_write(self, write: Write) -> None:
         """The gate asked a last time, right before a commit."""
         self.gate(write.account, write.domain)
+        if write.resource and (write.domain, write.resource) not in write.account.resources:
+            raise ConsentError(f"{write.account.account_id} no longer holds {write.resource}")
 
     async def poll(
         self, account: AccountMemory, resource: Resource, commits: CommitLoop, depth: Depth | None = None
@@ -84,9 +83,7 @@ class Polls:
         """
         memory = account.resource(resource.domain, resource.name)
         if depth is None:
-            reopening = account.stream(resource.domain).head.status == "closed"
-            cadence = self.cadence(resource.kind.name)
-            depth = choose_depth(resource, memory, cadence, self._clock.now(), reopening=reopening)
+            depth = choose_depth(resource, memory, self.cadence(resource.kind.name), self._clock.now())
         gate: Gate = lambda: self.gate(account, resource.domain)  # noqa: E731  # a closure with a declared type
         self.counts.polls += 1
         async for reading in self._poller.readings(resource, memory, depth, gate):
@@ -105,7 +102,7 @@ class Polls:
             self.counts.unknown_fields[name] = self.counts.unknown_fields.get(name, 0) + count
         if reading.read is None:
             self.counts.unchanged += 1
-            self._note(resource, memory, reading)
+            self._note(resource, memory, reading, complete=memory.meta.swept_at is not None)
             return
         # The read may have opened the window already, to know where to stop.
         opened = reading.opened or memory.packed.open()
@@ -143,15 +140,19 @@ class Polls:
             self.counts.committed += 1
         else:
             memory.suspicion = observation.suspicion
-        self._note(resource, memory, reading)
+        self._note(resource, memory, reading, complete=observation.complete)
 
-    def _note(self, resource: Resource, memory: ResourceMemory, reading: Reading) -> None:
+    def _note(self, resource: Resource, memory: ResourceMemory, reading: Reading, *, complete: bool) -> None:
         """What lives in memory only: written with the next commit, if at all."""
         memory.read_at = reading.fetched_at
         if reading.depth is Depth.HEAD:
             memory.meta = replace(memory.meta, head_digest=reading.digest)
             memory.etag = reading.etag
         elif reading.depth in {Depth.RECONCILE, Depth.WHOLE}:
-            memory.meta = replace(memory.meta, sweep_digest=reading.digest, swept_at=reading.fetched_at)
+            swept_at = reading.fetched_at if complete else memory.meta.swept_at
+            memory.meta = replace(memory.meta, sweep_digest=reading.digest, swept_at=swept_at)
+            if not memory.suspicion:
+                # The operator's word was for what had vanished then, not for whatever may vanish one day.
+                memory.accept_removals = False
             if resource.kind.feed is Feed.WHOLE:
                 memory.etag = reading.etag

@@ -108,6 +108,8 @@ class ShardWorker:
         Raises: what `opened` raises.
         """
         async with self.opened():
+            # Before anything else: a session that was stored for a link that comes back must not be ended.
+            await self.apply_commands()
             for account in self.accounts.values():
                 self._schedule_profile(account)
             async with anyio.create_task_group() as jobs:
@@ -130,16 +132,16 @@ class ShardWorker:
                 account = self.accounts.setdefault(command.account_id, AccountMemory(command.account_id, subject))
             await self.lifecycle.apply(account, command)
             self._log.info("command_applied", account_id=account.account_id, command=command.kind)
-            if command.kind == "remove":
-                await self.runner.end_session(account)
-            elif command.kind in {"connect", "resume"}:
+            if command.kind in {"connect", "resume"}:
                 self._board.forgive(account.account_id)
                 self._schedule_profile(account)
+        await self._end_sessions()
 
     async def checkpoint(self) -> None:
         """Say up to when this shard has seen the bank; notice consents that ran out meanwhile."""
         for account in tuple(self.accounts.values()):
             await self.runner.look_at_consent(account)
+        await self._end_sessions()
         kinds = [kind.name for domain in DOMAINS.values() for kind in domain.resources]
         patience = {name: self._patience(name) for name in kinds}
         told = checkpoint_of(self.number, self.accounts.values(), self._clock.now(), patience)
@@ -164,6 +166,12 @@ class ShardWorker:
         for account in tuple(self.accounts.values()):
             if wanted(Job(account.account_id, "", PROFILE), account):
                 await self.runner.sweep(account)
+
+    async def _end_sessions(self) -> None:
+        """No session outlives its link, even where the connector died between the link's end and the logout."""
+        for account in tuple(self.accounts.values()):
+            if account.link is not None and account.link.over:
+                await self.runner.end_session(account)
 
     async def _dispatch(self, backend: Backend, jobs: TaskGroup) -> None:
         slots = anyio.Semaphore(backend.limits.maximum_concurrency)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from datetime import UTC
+from email.utils import format_datetime
 from typing import TYPE_CHECKING, TypeAlias
 
 import orjson
@@ -196,11 +198,13 @@ def _deliver(bank: Bank, call: Call, reply: Reply, *, gone: bool) -> Delivery:
         arrive(bank, call.target, page)
     if broken is not None:
         return broken
-    headers = {"content-type": "application/json", **reply.headers}
+    # The bank's own clock is the ledger's: what it serves is measured by it (RFC 9110, Date).
+    date = format_datetime(bank.ledger_now().astimezone(UTC), usegmt=True)
+    headers = {"content-type": "application/json", "date": date, **reply.headers}
     if reply.status == 200 and reply.cacheable:
         headers["etag"] = etag(content)
         if headers["etag"] in _tags(call.headers.get("if-none-match", "")):
-            return Response(status_code=304, headers={"etag": headers["etag"]})
+            return Response(status_code=304, headers={"etag": headers["etag"], "date": date})
     if reply.status == 204:
         return Response(status_code=204, headers=dict(reply.headers))
     response = Response(content, reply.status, headers)

@@ -64,6 +64,7 @@ async def serve(
         log_level="critical",
         access_log=False,
         server_header=False,
+        date_header=False,
         timeout_graceful_shutdown=2,
         timeout_keep_alive=75,
     )

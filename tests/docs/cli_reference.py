@@ -40,10 +40,10 @@ def reference() -> str:
 
 
 def help_of(name: str) -> str:
-    """What `--help` prints, for a pipe of 100 columns."""
+    """What `--help` prints, for a pipe of 80 columns."""
     printed = io.StringIO()
     before = os.environ.get("COLUMNS")
-    os.environ["COLUMNS"] = "100"
+    os.environ["COLUMNS"] = "80"
     try:
         with contextlib.redirect_stdout(printed), contextlib.suppress(SystemExit):
             make_app()([*name.split(), "--help"], result_action="return_value")

@@ -288,7 +288,8 @@ class Reader:
                 assert fold.get(entity.entity_id) == visible(entity), f"fold and state differ on {entity.entity_id}"
             elif entity.status == "removed":
                 assert entity.entity_id not in fold
-        held = {record.entity_id for record in fold.values()}
+        # What is forgotten stays in the fold as it was, and nobody follows it.
+        held = {record.entity_id for entity in self.entities.values() if (record := visible(entity))}
         for entry in read.entries:
             if isinstance(entry, Entry) and isinstance(entry.record, Transaction):
                 record = entry.record

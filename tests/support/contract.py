@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -112,8 +113,10 @@ class CheckedTransport(httpx.AsyncBaseTransport):
         self._contract = contract
         self.calls: list[tuple[str, str, int]] = []
         self.failure: ContractError | None = None
+        self.before_call: Callable[[httpx.Request], None] = lambda _: None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.before_call(request)
         spoiled_before = self._spoiled()
         with self._activity.busy():
             response = await self._inner.handle_async_request(request)

@@ -51,7 +51,9 @@ class VirtualClock:
         if seconds <= 0:
             await anyio.lowlevel.checkpoint()
             return
-        sleeper = (self._elapsed + timedelta(seconds=seconds), next(self._order), anyio.Event())
+        # Whoever sleeps until a moment must find it come, however little is missing.
+        pause = max(timedelta(seconds=seconds), timedelta.resolution)
+        sleeper = (self._elapsed + pause, next(self._order), anyio.Event())
         heapq.heappush(self._sleepers, sleeper)
         try:
             if self._auto_advance:

@@ -7,15 +7,19 @@ ones. Every event is decoded with the published schemas before anybody judges it
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
+from fnmatch import fnmatchcase
+from math import inf
 from pathlib import Path
 from random import Random
 from typing import Any, cast
 
+import anyio
 import httpx
 
 from connector.avro import decode_event
@@ -26,16 +30,19 @@ from connector.journal.sqlite import SqliteJournal, SqliteReader
 from connector.links import Command, Link
 from connector.ports import Clock, Journal, Vault
 from connector.runtime.backend import BackendLimits
+from connector.runtime.job_board import PROFILE, Job, wanted
 from connector.runtime.options import WorkerOptions
 from connector.runtime.poller import PollLimits
 from connector.runtime.shard_worker import ShardWorker
 from connector.sandbox import report
 from connector.sandbox.app import create_app
 from connector.sandbox.core import Bank
+from connector.sandbox.faults import Fault, FaultParams, FaultSpec, Kind
 from connector.sandbox.mutations import Mutation
 from connector.sandbox.oracle import Verdict, judge
 from connector.sandbox.scenario import Scenario, load_scenario
 from connector.sandbox.wire import dumps
+from connector.sealing import Sealer
 from connector.sources.zindigi.http import BankHttp
 from connector.sources.zindigi.options import ZindigiOptions
 from connector.sources.zindigi.source import ZindigiSource
@@ -47,7 +54,7 @@ from tests.support.virtual_clock import VirtualClock
 SCENARIOS = Path(__file__).parents[2] / "config" / "scenarios"
 CONTRACT = Contract()
 MASTER_KEY = bytes(range(32))
-UNLIMITED = BackendLimits(maximum_concurrency=8, rate_per_second=1e6, failure_threshold=10**6)
+UNLIMITED = BackendLimits(maximum_concurrency=8, rate_per_second=inf, failure_threshold=10**6)
 BACKENDS = ("bank", "advance-cash", "z-miles")
 OPTIONS = WorkerOptions(backends=dict.fromkeys(BACKENDS, UNLIMITED), linger_seconds=0.0)
 
@@ -68,6 +75,13 @@ class BankClock:
         await self._clock.sleep(seconds)
 
 
+def people(*labels: str, history_days: int = 25, scenario: str = "lockstep") -> Scenario:
+    """A scenario with some of its people only."""
+    loaded = load_scenario(SCENARIOS / f"{scenario}.toml")
+    holders = tuple(holder for holder in loaded.holders if holder.label in labels)
+    return loaded.model_copy(update={"holders": holders, "history_days": history_days})
+
+
 @dataclass(slots=True)
 class World:
     """One bank, one journal, and whoever is linked."""
@@ -79,10 +93,11 @@ class World:
     journal: Journal
     reader: SqliteReader
     vault: SqliteVault
-    source: ZindigiSource
     transport: CheckedTransport
     activity: Activity
     options: WorkerOptions = OPTIONS
+    page_limit: int = 50
+    source: ZindigiSource = field(init=False)
     msisdn_of: dict[str, str] = field(default_factory=dict)
     commands: int = 0
 
@@ -113,21 +128,32 @@ class World:
         file = await SqliteJournal.open(directory / "journal.db", shard_count=1)
         reader = await SqliteReader.open(directory / "journal.db", clock=clock)
         vault = await SqliteVault.open(directory / "vault.db", MASTER_KEY)
-        source_options = ZindigiOptions(base_url="http://127.0.0.1:1", transactions_page_limit=page_limit)
         transport = CheckedTransport(httpx.ASGITransport(app=app), app.state.bank, activity, CONTRACT)
-        http = BankHttp(source_options, clock, transport=transport)
-        counted_vault = Counted(vault, activity)
-        source = ZindigiSource(http, counted_vault, clock, source_options)
         used: Any = Counted(journal(file), activity)
+        world = cls(app.state.bank, app, directory, clock, used, reader, vault, transport, activity, options)
+        world.page_limit = page_limit
+        world.new_source()
         try:
-            yield cls(app.state.bank, app, directory, clock, used, reader, vault, source, transport, activity, options)
+            yield world
             if transport.failure is not None:
                 raise transport.failure
         finally:
-            await source.close()
+            await world.source.close()
             await vault.close()
             await reader.close()
             await file.close()
+
+    def new_source(self) -> ZindigiSource:
+        """A client that knows nothing yet, as after a restart of the process."""
+        options = ZindigiOptions(base_url="http://127.0.0.1:1", transactions_page_limit=self.page_limit)
+        http = BankHttp(options, self.clock, transport=self.transport)
+        self.source = ZindigiSource(http, cast("Vault", Counted(self.vault, self.activity)), self.clock, options)
+        return self.source
+
+    async def use_network(self, options: ZindigiOptions) -> None:
+        """From here on reach the bank over a real connection, with the client's own transport."""
+        await self.source.close()
+        self.source = ZindigiSource.over_network(options, cast("Vault", Counted(self.vault, self.activity)), self.clock)
 
     def holder(self, label: str) -> dict[str, Any]:
         """What the bank knows of a holder."""
@@ -147,15 +173,24 @@ class World:
         self.msisdn_of[session.account_id] = holder["msisdn"]
         return session.account_id
 
-    async def link(self, *labels: str, days: float = 90.0, domains: frozenset[str] = frozenset(DOMAINS)) -> list[str]:
-        """Log in and ask for the link; the account ids. All holders when none is named."""
+    async def link(
+        self,
+        *labels: str,
+        days: float = 90.0,
+        domains: frozenset[str] = frozenset(DOMAINS),
+        asking: frozenset[str] | None = None,
+    ) -> list[str]:
+        """Log in, consent to `domains` and ask for the link; the account ids. All holders when none is named.
+
+        `asking` is what the link asks for, where that is something else than what consent covers.
+        """
         accounts = []
         for label in labels or [holder["label"] for holder in report.holders(self.bank)]:
             account_id = await self.log_in(label)
             now = self.clock.now()
             consent = Consent(f"cns_{label}_{self.commands}", domains, now, now + timedelta(days=days), "0" * 64, "en")
-            wanted = Link(account_id, 0, "app-session", label, domains, consent)
-            await self.command("connect", account_id, link=wanted)
+            link = Link(account_id, 0, "app-session", label, asking or domains, consent)
+            await self.command("connect", account_id, link=link)
             accounts.append(account_id)
         return accounts
 
@@ -185,14 +220,80 @@ class World:
             await worker.apply_commands()
             yield worker
 
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[ShardWorker]:
+        """A connector that runs by itself, on the virtual clock; stopped at the end of the block."""
+        worker, stop = self.worker(), anyio.Event()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(worker.run, stop)
+            await self.activity.settle()
+            try:
+                yield worker
+            finally:
+                stop.set()
+
+    async def read_once(self, worker: ShardWorker, *, kinds: Collection[str] = ()) -> None:
+        """Run every job once, as the scheduler would: what fails is dealt with, and the next job goes on.
+
+        `kinds` names the resource kinds to read; all of them, and the profile, when none is named.
+        """
+        for account in tuple(worker.accounts.values()):
+            profile = Job(account.account_id, "", PROFILE)
+            if (not kinds or not account.resources) and wanted(profile, account):
+                await worker.runner.run(profile, account)
+            for (domain, name), resource in tuple(account.resources.items()):
+                job = Job(account.account_id, domain, name)
+                if (not kinds or resource.kind.name in kinds) and wanted(job, account):
+                    await worker.runner.run(job, account)
+
     def mutate(self, **what: Any) -> None:
         """One change at the bank, on command."""
         self.bank.mutate(Mutation(**what))
 
+    def strike(self, kind: Kind, *, params: Mapping[str, Any] | None = None, **where: Any) -> Fault:
+        """Let a fault stand at the bank."""
+        return self.bank.faults.add(FaultSpec(kind=kind, params=FaultParams(**(params or {})), **where))
+
+    def calls(self, path: str = "*", *, status: int | None = None) -> int:
+        """How many calls were answered whose path fits the pattern, with that status."""
+        return sum(
+            fnmatchcase(called, path) and status in {None, answered} for _, called, answered in self.transport.calls
+        )
+
+    async def links_told(self, account_id: str) -> list[str]:
+        """The names of an account's own lifecycle events."""
+        return [event["event_type"] for _, event in await self.events("lifecycle") if event["account_id"] == account_id]
+
+    async def streams_told(self, domain: str, account_id: str) -> list[str]:
+        """The events of a stream about itself: opened, backfilled, closed with its reason."""
+        told = []
+        for _, event in await self.events(domain):
+            if event["op"] == "s" and event["account_id"] == account_id:
+                told.append(" ".join(filter(None, (event["event_type"], event.get("reason")))))
+        return told
+
+    async def quarantine(self) -> list[dict[str, Any]]:
+        """Every quarantine row of the journal, opened with its subject's key."""
+        connection = sqlite3.connect(f"file:{self.directory / 'journal.db'}?mode=ro", uri=True)
+        try:
+            rows = connection.execute("SELECT key, value FROM quarantine ORDER BY rowid").fetchall()
+        finally:
+            connection.close()
+        opened = []
+        for account_id, value in rows:
+            sealer = Sealer(await self.vault.data_key(account_id))
+            opened.append({"account_id": account_id, **json.loads(sealer.unseal(account_id, "quarantine", value))})
+        return opened
+
+    async def assert_sound(self, *, lockstep: bool = False) -> None:
+        """The oracle finds nothing off, everything having been read."""
+        verdict = await self.verdict(lockstep=lockstep)
+        assert verdict.sound, "\n".join([f"seed {self.bank.seed}", *verdict.findings])
+
     async def events(self, *topics: str) -> list[tuple[str, dict[str, Any]]]:
         """Every committed event, decoded, in journal order."""
-        wanted = topics or (*DOMAINS, "lifecycle")
-        return [(stored.topic, decode_event(stored.value)) async for stored in self.reader.read_events(wanted)]
+        names = topics or (*DOMAINS, "lifecycle")
+        return [(stored.topic, decode_event(stored.value)) async for stored in self.reader.read_events(names)]
 
     async def told(self, domain: str, account_id: str | None = None) -> list[dict[str, Any]]:
         """The events of one domain that are about entities."""

@@ -262,6 +262,13 @@ def test_two_postings_of_one_pending_entry_are_both_kept() -> None:
     assert resource.read(sweep(other, POSTED))[0] == []
 
 
+def test_a_second_posting_that_went_on_under_a_third_id_loses_neither() -> None:
+    other, onward = line("s", 1, replaces="p"), line("t", 1, replaces="s")
+    resource = Resource(known(state(POSTED, 2, "q", "s", entity_id="p")))
+    assert resource.read(sweep(POSTED, other, onward))[0] == [("c", "t")]
+    assert resource.read(sweep(onward, other, POSTED))[0] == []
+
+
 def test_ids_that_replace_each_other_in_a_circle_lose_nothing() -> None:
     one, two = line("x", 1, replaces="y"), line("y", 1, replaces="x")
     resource = Resource(known())
@@ -336,6 +343,15 @@ def test_a_forgotten_entity_is_silent_under_all_its_names() -> None:
     for shown in ((PENDING,), (POSTED,), (POSTED, PENDING), (unreadable("raw", "q"),)):
         events, seen = resource.read(head(C, *shown))
         assert (events, seen.below_floor, seen.quarantined) == ([], (), ())
+
+
+def test_a_second_posting_of_a_forgotten_entity_is_judged_by_its_own_place() -> None:
+    gone = EntityState("p", 3, PENDING.booking_key, None, "forgotten", ("q",))
+    resource = Resource(known(C, gone, floor=C.booking_key, backfilled=False, bound=C.booking_key))
+    other = line("s", 1, replaces="p")
+    assert resource.read(Read(Depth.BACKFILL, entries(other), complete=False))[0] == [("c", "s")]
+    resource = Resource(known(C, gone, floor=C.booking_key))
+    assert resource.read(sweep(C, other))[1].below_floor == ("s",)
 
 
 # ── A feed that moves ───────────────────────────────────────────────────────────────────────────────────────────────

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
 from typing import Final, Self
@@ -24,7 +25,7 @@ from connector.errors import DataError, UnavailableError
 from connector.ports import Clock
 from connector.sources.zindigi.exact_json import digest_bytes, is_json
 from connector.sources.zindigi.options import ZindigiOptions
-from connector.sources.zindigi.refusals import Answer, refusal, retry_after_seconds
+from connector.sources.zindigi.refusals import Answer, http_date, refusal, retry_after_seconds
 
 API_PATH: Final = "/zindigi/v2"
 _NO_CONTENT: Final = 204
@@ -60,11 +61,15 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """A body that arrived whole, with its digest; `content` is None where nothing changed since the call's etag."""
+    """A body that arrived whole, with its digest; `content` is None where nothing changed since the call's etag.
+
+    `served_at` is the bank's own clock, where it says (Date header, RFC 9110).
+    """
 
     content: bytes | None = field(repr=False)
     digest: bytes
     etag: str | None = field(repr=False)
+    served_at: datetime | None = None
 
 
 def examine_json(body: bytes) -> None:
@@ -159,7 +164,7 @@ class BankHttp:
         """
         answer = await self.exchange(call, credentials)
         if answer.status == _NOT_MODIFIED and call.etag is not None:
-            return Body(content=None, digest=b"", etag=answer.etag or call.etag)
+            return Body(None, b"", answer.etag or call.etag, answer.served_at)
         if not answer.succeeded:
             raise refusal(answer)
         digest = digest_bytes(answer.body)
@@ -170,7 +175,7 @@ class BankHttp:
             if len(self._examined) >= _EXAMINED_LIMIT:
                 del self._examined[next(iter(self._examined))]
             self._examined[passed] = None
-        return Body(content=answer.body, digest=digest, etag=answer.etag)
+        return Body(answer.body, digest, answer.etag, answer.served_at)
 
     async def _send(self, request: httpx.Request) -> Answer:
         response = await self._client.send(request, stream=True)
@@ -186,6 +191,7 @@ class BankHttp:
             body=body,
             etag=etag if etag and len(etag) <= _ETAG_LENGTH_LIMIT and etag.isascii() and etag.isprintable() else None,
             retry_after_seconds=retry_after_seconds(response.headers.get("retry-after"), self._clock.now()),
+            served_at=http_date(response.headers.get("date")),
         )
 
     async def _receive(self, response: httpx.Response) -> bytes:

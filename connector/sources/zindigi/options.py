@@ -27,7 +27,6 @@ class ZindigiOptions:
     refresh_deadline_seconds: float = 30.0
     refresh_margin_seconds: float = 60.0
     refresh_pause_seconds: float = 2.0
-    vault_check_seconds: float = 3.0
     maximum_connections: int = 64
     maximum_body_bytes: int = 8 * 1024 * 1024
     transactions_page_limit: int = 100

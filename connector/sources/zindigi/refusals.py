@@ -53,12 +53,13 @@ _NEEDS_HOLDER: Final[dict[tuple[int, str], tuple[ActionReason, str]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One response, whole. `retry_after_seconds` and `etag` are the headers' own, where they could be read."""
+    """One response, whole. `retry_after_seconds`, `etag` and `served_at` (Date) are the headers' own, where read."""
 
     status: int
     body: bytes = field(repr=False)
     etag: str | None = field(default=None, repr=False)
     retry_after_seconds: float | None = None
+    served_at: datetime | None = None
 
     @property
     def succeeded(self) -> bool:
@@ -127,10 +128,17 @@ def retry_after_seconds(header: str | None, now: datetime) -> float | None:
     text = header.strip()
     if text.isascii() and _SECONDS_FORM.fullmatch(text):
         return float(text)
+    moment = http_date(text)
+    return None if moment is None else max(0.0, (moment - now).total_seconds())
+
+
+def http_date(header: str | None) -> datetime | None:
+    """The UTC instant of an HTTP date (RFC 9110, 5.6.7); None where it is none."""
+    if header is None:
+        return None
     try:
-        moment = parsedate_to_datetime(text)
+        moment = parsedate_to_datetime(header.strip())
     except ValueError:
         return None
     # A date without a zone is in GMT, which is the only zone that an HTTP date has.
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return max(0.0, (aware - now).total_seconds())
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -40,7 +40,6 @@ class _Account:
     unsaved: Session | None = field(default=None, repr=False)
     blocked: ActionRequiredError | None = None
     blocked_generation: int = 0
-    vault_checked_at: float = 0.0
     refresh_paused_until: float = 0.0
 
     def adopt(self, session: Session) -> Session:
@@ -49,10 +48,10 @@ class _Account:
             self.session = session
         return self.session
 
-    def block(self, error: ActionRequiredError, generation: int, at: float) -> None:
+    def block(self, error: ActionRequiredError, generation: int) -> None:
         """Silence the account, unless a session newer than the one that failed is in use."""
         if self.session is None or self.session.generation <= generation:
-            self.blocked, self.blocked_generation, self.vault_checked_at = error, generation, at
+            self.blocked, self.blocked_generation = error, generation
             self.session = None
 
 
@@ -91,7 +90,7 @@ class SessionKeeper:
         except TokenError:
             raise UnavailableError("the bank refused a token that it had only just issued") from None
         except ActionRequiredError as error:
-            self._account(account_id).block(error, session.generation, self._clock.monotonic())
+            self._account(account_id).block(error, session.generation)
             raise
 
     async def access_token(self, account_id: str) -> str:
@@ -112,7 +111,7 @@ class SessionKeeper:
         with contextlib.suppress(ConnectorError):
             await self.authorised(account_id, self._end)
         generation = account.session.generation if account.session else account.blocked_generation
-        account.block(ActionRequiredError("otp", "logged out"), generation, self._clock.monotonic())
+        account.block(ActionRequiredError("otp", "logged out"), generation)
 
     async def close(self) -> None:
         """Let refreshes in flight come to their end, so that no rotated token is lost. Bounded by their deadline."""
@@ -151,19 +150,20 @@ class SessionKeeper:
         if stored is not None:
             return account.adopt(stored)
         error = ActionRequiredError("otp", "there is no session in the vault: a login is needed")
-        account.block(error, 0, self._clock.monotonic())
+        account.block(error, 0)
         raise error
 
     async def _unblock(self, account_id: str, account: _Account, blocked: ActionRequiredError) -> None:
-        """Return if the vault holds another session than the one that came to its end; look only now and then."""
-        now = self._clock.monotonic()
-        if now - account.vault_checked_at >= self._options.vault_check_seconds:
-            account.vault_checked_at = now
-            stored = await self._vault.load_session(account_id)
-            if stored is not None and stored.generation > account.blocked_generation:
-                account.blocked = None
-                account.adopt(stored)
-                return
+        """Return if the vault holds another session than the one that came to its end.
+
+        The vault is a file at hand and whoever calls stops at this error: there is no need to look less often, and
+        a holder who logged in a moment ago must not be told to do it again.
+        """
+        stored = await self._vault.load_session(account_id)
+        if stored is not None and stored.generation > account.blocked_generation:
+            account.blocked = None
+            account.adopt(stored)
+            return
         # A fresh instance: one that is raised over and over would gather tracebacks.
         raise ActionRequiredError(blocked.reason, str(blocked))
 
@@ -173,7 +173,7 @@ class SessionKeeper:
         stored = await self._vault.load_session(account_id)
         if stored is not None and stored.generation > failed.generation:
             return account.adopt(stored)
-        account.block(error, failed.generation, self._clock.monotonic())
+        account.block(error, failed.generation)
         raise error
 
     async def _renewed(self, account_id: str, refused: Session) -> Session:

@@ -107,7 +107,7 @@ class ZindigiSource:
             return await self._bank.read(call, credentials, examine=surface.examine)
 
         body = await self._keeper.authorised(resource.account_id, send)
-        return RawPage(body=body.content, digest=body.digest, etag=body.etag, fetched_at=self._clock.now())
+        return RawPage(body.content, body.digest, body.etag, self._clock.now(), body.served_at)
 
     def normalise(self, resource: Resource, body: bytes) -> Page:
         return _SURFACES[resource.kind.name].read(resource, body)

@@ -1,0 +1,211 @@
+"""Encoding: a write becomes numbered events and sealed state.
+
+Pure but for sealing's nonces. Sequence numbers are given here, in the commit loop and nowhere else, so that a write
+that never commits leaves no gap. Letting go of what left the window comes last, when it is known what could be told.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+
+from connector.avro import encode_event
+from connector.diff import Change, Entities, apply
+from connector.domains.model import EPOCH, BookingKey
+from connector.errors import DataError
+from connector.events import STREAM_ENTITY, Event, Sighting, change_event, cloud_event_headers, stream_event
+from connector.ports import EventRecord, QuarantineRecord, StateRecord
+from connector.runtime.writes import Write
+from connector.state import ResourceMeta, StreamHead
+from connector.window import Kept, let_go
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A write, turned into what the journal takes, and the head and entities that it leaves."""
+
+    write: Write
+    head: StreamHead
+    meta: ResourceMeta
+    entities: Entities
+    events: tuple[EventRecord, ...]
+    state: tuple[StateRecord, ...]
+    quarantine: tuple[QuarantineRecord, ...]
+
+
+def encode(write: Write, head: StreamHead, *, commit_number: int, maximum_record_bytes: int) -> Encoded:
+    """Number, name, encode and seal a write on top of its stream's head.
+
+    A change whose event does not fit its schema or the journal's record limit is set aside: its digest and reason go to
+    quarantine and its entity keeps the last version that could be told; the rest of the write goes on.
+    """
+    encoding = _Encoding(write, head, maximum_record_bytes)
+    encoding.open_stream()
+    encoding.tell_changes()
+    encoding.tell_below_floor()
+    kept = encoding.let_go()
+    encoding.tell_milestones(kept.floor)
+    return encoding.sealed(kept, commit_number)
+
+
+class _Encoding:
+    """One write on its way to the journal."""
+
+    def __init__(self, write: Write, head: StreamHead, maximum_record_bytes: int) -> None:
+        self.write = write
+        self.head = head
+        self.maximum_record_bytes = maximum_record_bytes
+        self.sequence = head.sequence
+        self.stream_version = head.stream_version
+        self.status = head.status
+        self.resources = dict(head.resources)
+        self.changes: list[Change] = []
+        self.records: list[EventRecord] = []
+        self.quarantine = [
+            _quarantine_record(write, entry.entity_id, entry.raw_digest, entry.reason) for entry in write.quarantined
+        ]
+
+    def open_stream(self) -> None:
+        if not self.write.opens or self.status not in {"new", "closed"}:
+            return
+        self._tell_stream("StreamOpened")
+        # A stream that was backfilled before goes on where it stopped: its first read is a reconcile.
+        was_whole = self.status == "closed" and self._all_backfilled()
+        self.status = "live" if was_whole else "backfilling"
+
+    def tell_changes(self) -> None:
+        for change in self.write.changes:
+            if change.op is None:
+                self.changes.append(change)
+                continue
+            record, reason = self._change_record(change, change.op)
+            if record is not None:
+                self.sequence += 1
+                self.records.append(record)
+                self.changes.append(change)
+            else:
+                self._set_aside(change, reason)
+
+    def tell_below_floor(self) -> None:
+        for entity_id in self.write.below_floor:
+            self._tell(self.write.sighting, "EntryBelowFloor", entity_id, 0)
+
+    def let_go(self) -> Kept:
+        """What the resource remembers from here on. What was set aside is still owed, and stays."""
+        after = apply(self.write.opened.entities, self.changes)
+        if self.write.kind is None:
+            return Kept(floor=None, entities=after, rewritten=(), dropped=())
+        return let_go(self.write.kind, self.write.meta.floor, after)
+
+    def tell_milestones(self, floor: BookingKey | None) -> None:
+        if self.write.resource:
+            self.resources[self.write.resource] = replace(self.write.meta, floor=floor)
+        if self.status == "backfilling" and self._all_backfilled():
+            self._tell_stream("BackfillCompleted")
+            self.status = "live"
+        if self.write.closes is not None and self.status != "closed":
+            self._tell_stream("StreamClosed", self.write.closes)
+            self.status = "closed"
+            self.resources = {name: _due_again(meta) for name, meta in self.resources.items()}
+
+    def sealed(self, kept: Kept, commit_number: int) -> Encoded:
+        write, subject = self.write, self.write.account.subject
+        touched = {change.after.entity_id for change in self.changes} | {entity.entity_id for entity in kept.rewritten}
+        head = StreamHead(
+            sequence=self.sequence,
+            commit_number=commit_number,
+            stream_version=self.stream_version,
+            status=self.status,
+            resources=self.resources,
+        )
+        state = [
+            subject.entity_record(write.domain, write.resource, kept.entities[entity_id])
+            for entity_id in sorted(touched)
+            if entity_id in kept.entities
+        ]
+        state += [
+            subject.entity_tombstone(write.domain, write.resource, entity_id)
+            for entity_id in kept.dropped
+            if entity_id in write.opened.entities
+        ]
+        state.append(subject.head_record(write.domain, head))
+        meta = self.resources.get(write.resource, write.meta)
+        return Encoded(write, head, meta, kept.entities, tuple(self.records), tuple(state), tuple(self.quarantine))
+
+    def _change_record(self, change: Change, op: str) -> tuple[EventRecord | None, str]:
+        """The change as an event; None, and why, when it cannot be told."""
+        write, entity_id = self.write, change.after.entity_id
+        digest = write.raw_digests.get(entity_id) if op != "d" else None
+        event = change_event(
+            write.sighting,
+            change,
+            sequence=self.sequence + 1,
+            event_type=write.name_event(op, change.record_before, change.record_after),
+            source=replace(write.source, raw_digest=digest.hex() if digest else None),
+            supersedes=write.supersedes.get(entity_id) if op != "d" else None,
+        )
+        try:
+            record = _record(write.domain, event)
+        except DataError as error:
+            return None, str(error)
+        if len(record.value) > self.maximum_record_bytes:
+            return None, f"the event has {len(record.value)} bytes, the journal takes {self.maximum_record_bytes}"
+        return record, ""
+
+    def _set_aside(self, change: Change, reason: str) -> None:
+        digest = self.write.raw_digests.get(change.after.entity_id, b"")
+        if change.before is not None:
+            aside = replace(change.before, unreadable_digest=digest)
+        else:
+            aside = replace(change.after, version=0, record=None, unreadable_digest=digest)
+        if aside != change.before:
+            # The same entry comes up with every later read: its digest tells that it was quarantined.
+            self.quarantine.append(_quarantine_record(self.write, aside.entity_id, digest, reason))
+        self.changes.append(Change(None, change.before, aside))
+
+    def _tell_stream(self, event_type: str, reason: str | None = None) -> None:
+        self.stream_version += 1
+        sighting = replace(self.write.sighting, resource=STREAM_ENTITY)
+        self._tell(sighting, event_type, STREAM_ENTITY, self.stream_version, reason)
+
+    def _tell(
+        self, sighting: Sighting, event_type: str, entity_id: str, entity_version: int, reason: str | None = None
+    ) -> None:
+        self.sequence += 1
+        event = stream_event(
+            sighting,
+            event_type,
+            sequence=self.sequence,
+            entity_id=entity_id,
+            entity_version=entity_version,
+            reason=reason,
+        )
+        self.records.append(_record(self.write.domain, event))
+
+    def _all_backfilled(self) -> bool:
+        expected = self.write.resources_expected
+        return bool(expected) and all(name in self.resources and self.resources[name].backfilled for name in expected)
+
+
+def _due_again(meta: ResourceMeta) -> ResourceMeta:
+    """A stream that comes back begins with complete reads, and shows that it is back even where nothing moved."""
+    swept_at = EPOCH if meta.swept_at is not None else None
+    return replace(meta, head_digest=None, sweep_digest=None, swept_at=swept_at)
+
+
+def _record(domain: str, event: Event) -> EventRecord:
+    return EventRecord(domain, event.account_id, encode_event(domain, event), cloud_event_headers(event, domain))
+
+
+def _quarantine_record(write: Write, entity_id: str | None, digest: bytes, reason: str) -> QuarantineRecord:
+    facts = {
+        "format": 1,
+        "domain": write.domain,
+        "resource": write.resource,
+        "entity_id": entity_id,
+        "raw_digest": digest.hex(),
+        "observed_at": write.observed_at.isoformat(),
+        "reason": reason,
+    }
+    value = write.account.subject.seal("quarantine", json.dumps(facts).encode())
+    return QuarantineRecord(write.account.account_id, value)

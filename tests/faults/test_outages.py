@@ -1,0 +1,176 @@
+"""429, 5xx and answers that never come: who is asked how often meanwhile, and that an outage is never *no data*.
+
+The connector runs by itself here, on a clock that moves only when told to.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from connector.runtime.backend import BackendLimits
+from connector.runtime.options import Cadence
+from connector.runtime.shard_worker import ShardWorker
+from tests.support.log_watch import Log
+from tests.support.virtual_clock import VirtualClock
+from tests.support.world import BACKENDS, OPTIONS, World, people
+
+FEED = "/accounts/*"
+MILES = "/z-miles/*"
+COOL_DOWN_SECONDS = 40.0
+LIMITS = BackendLimits(rate_per_second=50.0, failure_threshold=3, cool_down_seconds=COOL_DOWN_SECONDS)
+KINDS = ("transactions", "loan", "points", "vouchers")
+RUNTIME = replace(
+    OPTIONS,
+    backends=dict.fromkeys(BACKENDS, LIMITS),
+    cadences=dict.fromkeys(KINDS, Cadence(10.0, 20.0)),
+    command_interval_seconds=30.0,
+    degraded_after_seconds=120.0,
+)
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    async with World.open(tmp_path, people("borrower"), seed=4, clock=VirtualClock(), options=RUNTIME) as opened:
+        await opened.link("borrower")
+        yield opened
+
+
+async def pass_time(world: World, seconds: float) -> None:
+    assert isinstance(world.clock, VirtualClock)
+    await world.clock.advance(seconds)
+
+
+async def assert_nothing_lost(world: World) -> None:
+    """Two complete reads of everything at the connector's own pace, and the oracle."""
+    await pass_time(world, 90)
+    await world.assert_sound(lockstep=True)
+
+
+def state_of(worker: ShardWorker, backend: str) -> str:
+    return worker._board.backends[backend].state(worker._clock.monotonic())
+
+
+@pytest.mark.anyio
+async def test_retry_after_is_honoured_to_the_second_and_is_no_outage(world: World, log: Log) -> None:
+    async with world.running() as worker:
+        await pass_time(world, 30)
+        world.bank.step()
+        world.strike("rate_limit", path=FEED, params={"retry_after": 37})
+        before, loans = world.calls(FEED), world.calls("/advance-cash/*")
+        while world.calls(FEED, status=429) == 0:
+            await pass_time(world, 0.5)
+        refused_at, asked = world.clock.monotonic(), world.calls(FEED)
+        await pass_time(world, 36)
+        # Silence towards the bank's backend, profile and all; the others are read on.
+        assert world.calls(FEED) == asked
+        assert world.calls("/advance-cash/*") > loans
+        assert state_of(worker, "bank") == "closed"
+        while world.calls(FEED) == asked:
+            await pass_time(world, 0.25)
+        assert 36.5 <= world.clock.monotonic() - refused_at <= 60
+        assert before < asked
+        assert [line["error"] for line in log.lines("read_failed")] == ["RateLimitedError"]
+        await assert_nothing_lost(world)
+    [account_id] = world.msisdn_of
+    assert await world.links_told(account_id) == ["ConsentGranted", "LinkActivated"]
+
+
+@pytest.mark.anyio
+async def test_a_429_without_a_number_backs_off(world: World) -> None:
+    async with world.running():
+        await pass_time(world, 30)
+        world.strike("rate_limit", path=MILES, count=6, params={"retry_after": 0})
+        before = world.calls(MILES)
+        await pass_time(world, 30)
+        # Not once every ten seconds for two resources, and far from as often as the pace would allow.
+        assert 2 <= world.calls(MILES) - before <= 8
+        await pass_time(world, 120)
+        await assert_nothing_lost(world)
+
+
+@pytest.mark.anyio
+async def test_an_outage_opens_the_breaker_of_its_backend_only_and_a_probe_closes_it(world: World, log: Log) -> None:
+    async with world.running() as worker:
+        await pass_time(world, 30)
+        world.bank.step()
+        outage = world.strike("server_error", backend="z_miles", count=None, params={"status": 503})
+        while state_of(worker, "z-miles") == "closed":
+            await pass_time(world, 1)
+        assert world.calls(MILES, status=503) == LIMITS.failure_threshold
+        feed_before = world.calls(FEED)
+        await pass_time(world, COOL_DOWN_SECONDS * 0.75)
+        assert world.calls(MILES, status=503) == LIMITS.failure_threshold
+        assert world.calls(FEED) - feed_before >= 3
+        # One probe; it fails, and the wait doubles.
+        while world.calls(MILES, status=503) == LIMITS.failure_threshold:
+            await pass_time(world, 1)
+        probed_at = world.clock.monotonic()
+        assert world.calls(MILES, status=503) == LIMITS.failure_threshold + 1
+        await pass_time(world, COOL_DOWN_SECONDS * 2 * 0.75)
+        assert world.calls(MILES, status=503) == LIMITS.failure_threshold + 1
+        world.bank.faults.clear(outage.id)
+        while state_of(worker, "z-miles") != "closed":
+            await pass_time(world, 1)
+        # Cool-downs are spread by a fifth either way.
+        assert COOL_DOWN_SECONDS * 1.6 <= world.clock.monotonic() - probed_at <= COOL_DOWN_SECONDS * 2.4 + 15
+        assert {line["error"] for line in log.lines("read_failed")} == {"UnavailableError"}
+        await assert_nothing_lost(world)
+
+
+@pytest.mark.anyio
+async def test_a_long_outage_degrades_the_link_and_its_end_recovers_it(world: World) -> None:
+    [account_id] = world.msisdn_of
+    async with world.running():
+        await pass_time(world, 30)
+        outage = world.strike("server_error", backend="bank", count=None, params={"status": 500})
+        world.bank.step()
+        known = len(await world.told("transactions"))
+        await pass_time(world, 300)
+        assert (await world.links_told(account_id))[2:] == ["LinkDegraded"]
+        # An outage is not *no data*: nothing of the feed was believed to be gone.
+        assert len(await world.told("transactions")) == known
+        behind = [event for _, event in await world.events("lifecycle") if event["event_type"] == "Checkpoint"][-1]
+        told = {row["domain"]: row["status"] for row in behind["after"]["checkpoint"]["behind"]}
+        assert told == {"transactions": "STALE"}
+        world.bank.faults.clear(outage.id)
+        await pass_time(world, 400)
+        assert (await world.links_told(account_id))[2:] == ["LinkDegraded", "LinkRecovered"]
+        await assert_nothing_lost(world)
+
+
+@pytest.mark.anyio
+async def test_a_503_that_says_how_long_is_left_alone_that_long(world: World) -> None:
+    async with world.running():
+        await pass_time(world, 30)
+        world.strike("server_error", path=FEED, params={"status": 503, "retry_after": 45})
+        while world.calls(FEED, status=503) == 0:
+            await pass_time(world, 0.5)
+        asked = world.calls(FEED)
+        await pass_time(world, 44)
+        assert world.calls(FEED) == asked
+        await pass_time(world, 30)
+        assert world.calls(FEED) > asked
+        await assert_nothing_lost(world)
+
+
+@pytest.mark.anyio
+async def test_after_an_outage_everything_is_read_once_not_at_once(world: World) -> None:
+    async with world.running() as worker:
+        await pass_time(world, 30)
+        outage = world.strike("server_error", count=None, params={"status": 502})
+        await pass_time(world, 600)
+        world.bank.faults.clear(outage.id)
+        while any(state_of(worker, name) != "closed" for name in BACKENDS):
+            await pass_time(world, 1)
+        before = Counter(path for _, path, _ in world.transport.calls)
+        await pass_time(world, 12)
+        after = Counter(path for _, path, _ in world.transport.calls) - before
+        # Ten minutes were missed at a turn every ten seconds: at most the turns of twelve seconds are made.
+        assert after
+        assert max(after.values()) <= 4, after
+        await assert_nothing_lost(world)

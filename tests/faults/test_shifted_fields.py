@@ -1,0 +1,187 @@
+"""A field that was renamed, retyped or lost: the entry is quarantined once, sealed, and its neighbours flow."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from connector.runtime.shard_worker import ShardWorker
+from connector.sandbox.faults import Kind
+from tests.support.log_watch import Log
+from tests.support.virtual_clock import VirtualClock
+from tests.support.world import World, people
+
+FIELD_KINDS: tuple[Kind, ...] = ("field_renamed", "field_retyped", "field_missing")
+OTHER = {"of": "another type"}
+ENTRIES = {
+    # One entity of every resource, and a field that it cannot be understood without.
+    "transactions": ("/accounts/*", "amount"),
+    "loan": ("/advance-cash/*", "OUTSTANDING"),
+    "points": ("/z-miles/ledger", "points"),
+    "vouchers": ("/z-miles/summary", "status"),
+}
+DOMAIN = {"transactions": "transactions", "loan": "lending", "points": "loyalty", "vouchers": "loyalty"}
+PREFIX = {"transactions": "", "loan": "loan/", "points": "points/", "vouchers": "voucher/"}
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    async with World.open(tmp_path, people("borrower"), seed=10, clock=VirtualClock()) as opened:
+        await opened.link("borrower")
+        for _ in range(2):
+            opened.mutate(holder="borrower", domain="loyalty", op="redeem")
+        yield opened
+
+
+async def look(world: World, worker: ShardWorker, times: int = 2) -> None:
+    for _ in range(times):
+        world.clock.jump(3601)  # type: ignore[attr-defined]
+        await world.read_once(worker)
+
+
+def victim(world: World, kind_name: str) -> str:
+    """The truth's name of an entity of the resource, neither the first nor the last."""
+    present = world.bank.life("borrower").ledgers[DOMAIN[kind_name]].present  # type: ignore[index]
+    fitting = sorted(entity for entity in present if entity.startswith(PREFIX[kind_name]))
+    return fitting[len(fitting) // 2]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("kind", FIELD_KINDS)
+@pytest.mark.parametrize("kind_name", ENTRIES)
+async def test_an_entry_that_cannot_be_read_is_set_aside_once_and_told_once_it_can(
+    world: World, log: Log, kind: Kind, kind_name: str
+) -> None:
+    path, field = ENTRIES[kind_name]
+    async with world.working() as worker:
+        await worker.sweep()
+        known = await world.events()
+        entity = victim(world, kind_name)
+        world.strike(kind, path=path, count=None, params={"field": field, "value": OTHER, "entity": entity})
+        await look(world, worker, times=3)
+        # Understood by nobody, and yet there: nothing was removed, and it is quarantined once.
+        assert await world.events() == known
+        [row] = await world.quarantine()
+        assert row["domain"] == DOMAIN[kind_name]
+        assert field in row["reason"]
+        assert row["entity_id"].removeprefix(PREFIX[kind_name]) == entity.removeprefix(PREFIX[kind_name])
+        # Neighbours flow meanwhile.
+        world.bank.step()
+        await look(world, worker)
+        assert len(await world.events()) > len(known)
+        assert log.lines("read_failed") == []
+        world.bank.faults.clear()
+        for _ in range(3):
+            await worker.sweep()
+        await world.assert_sound()
+        assert [row["reason"] for row in await world.quarantine()].count(row["reason"]) == 1
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("kind", FIELD_KINDS)
+async def test_a_new_entry_that_cannot_be_read_is_created_once_it_can(world: World, kind: Kind) -> None:
+    async with world.working() as worker:
+        await worker.sweep()
+        known = len(await world.told("transactions"))
+        world.mutate(holder="borrower", domain="transactions", op="add")
+        entity = world.bank.life("borrower").ledgers["transactions"].changes[-1].entity
+        world.strike(kind, path="/accounts/*", count=None, params={"field": "status", "value": OTHER, "entity": entity})
+        await look(world, worker, times=3)
+        assert len(await world.told("transactions")) == known
+        assert len(await world.quarantine()) == 1
+        # A restart remembers it, and does not quarantine it again.
+    async with world.working() as worker:
+        await look(world, worker, times=2)
+        assert len(await world.quarantine()) == 1
+        world.bank.faults.clear()
+        await worker.sweep()
+        await worker.sweep()
+        [created] = (await world.told("transactions"))[known:]
+        assert (created["op"], created["entity_id"], created["entity_version"]) == ("c", entity, 1)
+        await world.assert_sound(lockstep=True)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("kind", FIELD_KINDS)
+async def test_while_an_id_cannot_be_read_no_removal_is_believed(world: World, kind: Kind) -> None:
+    async with world.working() as worker:
+        await worker.sweep()
+        known = len(await world.told("transactions"))
+        entity = victim(world, "transactions")
+        world.strike(kind, path="/accounts/*", count=None, params={"field": "id", "value": OTHER, "entity": entity})
+        world.mutate(holder="borrower", domain="transactions", op="remove", age_days=15)
+        await look(world, worker, times=4)
+        assert len(await world.told("transactions")) == known
+        [row] = await world.quarantine()
+        assert row["entity_id"] is None
+        world.bank.faults.clear()
+        await look(world, worker, times=3)
+        [removed] = (await world.told("transactions"))[known:]
+        assert removed["op"] == "d"
+        await worker.sweep()
+        await world.assert_sound(lockstep=True)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("kind", FIELD_KINDS)
+@pytest.mark.parametrize(
+    ("path", "field", "kind_name"),
+    [
+        ("/accounts/*", "$.items", "transactions"),
+        ("/accounts/*", "$.next_cursor", "transactions"),
+        ("/advance-cash/*", "$.DATA.LOANS", "loan"),
+        ("/advance-cash/*", "$.RESPONSE_CODE", "loan"),
+        ("/z-miles/ledger", "$.entries", "points"),
+        ("/z-miles/ledger", "$.has_more", "points"),
+        ("/z-miles/summary", "$.vouchers", "vouchers"),
+    ],
+)
+async def test_a_page_that_cannot_be_read_is_no_empty_page(
+    world: World, log: Log, kind: Kind, path: str, field: str, kind_name: str
+) -> None:
+    async with world.working() as worker:
+        await worker.sweep()
+        known = len(await world.told(DOMAIN[kind_name]))
+        world.bank.step()
+        world.strike(kind, path=path, count=None, params={"field": field, "value": OTHER})
+        await look(world, worker, times=2)
+        failures = [line for line in log.lines("read_failed") if line["resource"].startswith(kind_name)]
+        assert {line["error"] for line in failures} == {"ShapeError"}
+        assert field.rpartition(".")[2] in failures[0]["problem"]
+        ops = {event["op"] for event in (await world.told(DOMAIN[kind_name]))[known:]}
+        assert "d" not in ops
+        world.bank.faults.clear()
+        for _ in range(3):
+            await worker.sweep()
+        await world.assert_sound(lockstep=True)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("field", ["tier", "minor", "accounts"])
+async def test_a_profile_that_cannot_be_read_closes_nothing(world: World, log: Log, field: str) -> None:
+    [account_id] = world.msisdn_of
+    async with world.working() as worker:
+        await worker.sweep()
+        world.strike("field_missing", path="/me", params={"field": field})
+        await world.read_once(worker)
+        [failure] = log.lines("read_failed")
+        assert (failure["resource"], failure["error"]) == ("profile", "ShapeError")
+        assert field in failure["problem"]
+        assert "StreamClosed" not in " ".join(await world.streams_told("transactions", account_id))
+        await worker.sweep()
+        await world.assert_sound(lockstep=True)
+
+
+@pytest.mark.anyio
+async def test_a_field_that_is_new_is_counted_and_changes_nothing(world: World) -> None:
+    async with world.working() as worker:
+        await worker.sweep()
+        known = len(await world.events())
+        # Renamed to its own name beside a stranger: an unknown field on every item.
+        world.strike("field_retyped", path="/z-miles/summary", params={"field": "$.member_id", "value": 7})
+        world.strike("field_renamed", path="/z-miles/summary", params={"field": "$.balance", "to": "balance_new"})
+        await look(world, worker, times=2)
+        assert len(await world.events()) == known
+        assert worker.polls.counts.unknown_fields.get("balance_new") == 1
