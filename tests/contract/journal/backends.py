@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import anyio
 
@@ -77,13 +78,14 @@ class KafkaBackend:
     refuses_second_owner: bool = False
     one_log: bool = False
     journal_type: type[KafkaJournal] = KafkaJournal
+    tuning: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def options(self) -> KafkaOptions:
         servers, prefix = self.location.split(" ")
-        return KafkaOptions(servers, prefix, SHARD_COUNT, replication_factor=1)
+        return KafkaOptions(servers, prefix, SHARD_COUNT, replication_factor=1, **self.tuning)
 
-    async def open_journal(self) -> Journal:
+    async def open_journal(self) -> KafkaJournal:
         return await self.journal_type.open(self.options, clock=SystemClock())
 
     async def open_reader(self) -> JournalReader:

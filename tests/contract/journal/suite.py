@@ -436,23 +436,33 @@ async def kill_and_check(backend: Backend, seed: int) -> None:
         AssertionError: a commit was torn, lost although it had returned, or came twice.
     """
     said = await anyio.to_thread.run_sync(write_until_killed, backend, seed)
+    await require_untorn(backend, said, f"seed {seed}")
+
+
+async def require_untorn(backend: Backend, at_least: int, where: str) -> int:
+    """Look at what a writer of `numbered_commit` has left; the number of its last commit.
+
+    Raises:
+        AssertionError: a commit was torn, came twice, or number `at_least`, which had returned, was lost.
+    """
     async with opened(backend) as (journal, reader):
         with anyio.fail_after(30):
             shard = await journal.acquire(SHARD)
         state = await state_of(shard)
         number = int(state.get("account/transactions") or b"0")
-        assert number >= said, f"seed {seed}: commit {said} had returned, but {number} is the last"
+        assert number >= at_least, f"{where}: commit {at_least} had returned, but {number} is the last"
         told = str(number).encode()
         assert state == {
             "account/transactions": told,
             "account/lending": told,
             **{f"account/transactions/t/{n}": str(n).encode() for n in range(max(1, number - 2), number + 1)},
-        }, f"seed {seed}: state is torn"
-        assert (await reader.links())["account"] == a_link("account", number), f"seed {seed}: the link is torn"
+        }, f"{where}: state is torn"
+        assert (await reader.links())["account"] == a_link("account", number), f"{where}: the link is torn"
         events = await events_of(reader)
         values = sorted(event.value for event in events)
         wanted = sorted(b"%d/%d" % (n, i) for n in range(1, number + 1) for i in range(EVENTS_A_COMMIT))
-        assert values == wanted, f"seed {seed}: events are torn"
+        assert values == wanted, f"{where}: events are torn"
+        return number
 
 
 def write_until_killed(backend: Backend, seed: int) -> int:
