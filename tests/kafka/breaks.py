@@ -13,6 +13,7 @@ from connector.errors import JournalError
 from connector.journal.kafka.failures import CLIENT_ERRORS, finish
 from connector.journal.kafka.journal import KafkaJournal, KafkaShard
 from connector.journal.kafka.options import KafkaOptions
+from connector.journal.kafka.partitions import seek, start_consumer, stop_consumer
 from connector.journal.kafka.producer import Outgoing, TransactionalProducer
 from connector.journal.kafka.shard_state import ShardState, StateReader
 from connector.journal.kafka.topics import shard_topics
@@ -52,20 +53,6 @@ class ReusingShard(KafkaShard):
 class ReusingJournal(KafkaJournal):
     producer_type = ReusingProducer
     shard_type = ReusingShard
-
-
-class UnfencedProducer(TransactionalProducer):
-    """Has a transactional id of its own, so that it fences nobody, and nobody fences it."""
-
-    def __init__(self, options: KafkaOptions, shard: int) -> None:
-        super().__init__(options, shard)
-        self.client._txn_manager.transactional_id = f"unfenced-{secrets.token_hex(4)}"
-
-
-class UnfencedJournal(KafkaJournal):
-    producer_type = UnfencedProducer
-
-    async def _require_still_ours(self, shard: int) -> None: ...
 
 
 class StoppingProducer(TransactionalProducer):
@@ -121,6 +108,30 @@ class UncommittedJournal(KafkaJournal):
     state_reader_type = UncommittedStateReader
 
 
+class LastRecordStateReader(StateReader):
+    """Waits for the last record, which need not exist: a marker may stand behind it."""
+
+    async def read(self, shard: int) -> ShardState:
+        partition = TopicPartition(self._topic, shard)
+        state = ShardState(shard)
+        consumer = await start_consumer(self._options, committed=True)
+        try:
+            end = (await self.ends(partition))[partition]
+            seek(consumer, await self._watermarks.beginning([partition]))
+            last = -1
+            while end and last < end - 1:
+                for record in (await consumer.getmany(timeout_ms=100)).get(partition, []):
+                    last = record.offset
+                    state.take(record.key, record.value)
+        finally:
+            await stop_consumer(consumer)
+        return state
+
+
+class LastRecordJournal(KafkaJournal):
+    state_reader_type = LastRecordStateReader
+
+
 class StableStateReader(StateReader):
     """Restores up to the last stable offset, as if that were the end."""
 
@@ -135,6 +146,21 @@ class HastyJournal(KafkaJournal):
 
     async def fence(self, shard: int) -> TransactionalProducer:
         return await self.producer_type.start(self.options, shard, shard_topics(self.options))
+
+
+class UnfencedProducer(TransactionalProducer):
+    """Has a transactional id of its own, so that it fences nobody, and nobody fences it."""
+
+    def __init__(self, options: KafkaOptions, shard: int) -> None:
+        super().__init__(options, shard)
+        self.client._txn_manager.transactional_id = f"unfenced-{secrets.token_hex(4)}"
+        self.client._txn_manager.transaction_timeout_ms = 8_000
+
+
+class UnfencedJournal(HastyJournal):
+    producer_type = UnfencedProducer
+
+    async def _require_still_ours(self, shard: int) -> None: ...
 
 
 Interlude = Callable[[], Awaitable[None]]

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
+from connector.journal.kafka.topics import wanted_topics
 from tests.contract.journal.backends import KafkaBackend
 from tests.contract.journal.suite import SHARD
 
@@ -55,3 +58,16 @@ async def high_watermark(backend: KafkaBackend, topic: str) -> int:
         return ends[partition]
     finally:
         await consumer.stop()
+
+
+async def configure(backend: KafkaBackend, topic: str, **config: object) -> None:
+    """Set a topic's configuration to what it was made with, and these (`max_message_bytes` for `max.message.bytes`)."""
+    name = backend.options.topic(topic)
+    made = next(dict(spec.config) for spec in wanted_topics(backend.options) if spec.name == name)
+    made |= {key.replace("_", "."): str(value) for key, value in config.items()}
+    admin = AIOKafkaAdminClient(**backend.options.client_arguments())
+    await admin.start()
+    try:
+        await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, made)])
+    finally:
+        await admin.close()

@@ -60,6 +60,8 @@ class TransactionalProducer:
                 max_request_size=MAXIMUM_BATCH_BYTES,
                 **options.client_arguments(),
             )
+        # The client forgets a batch twice when it fails while it waits to be sent again, and stumbles over that.
+        self.client._message_accumulator._pending_batches = _Forgiving()  # noqa: SLF001
         self._count_ends()
 
     @classmethod
@@ -173,12 +175,28 @@ class TransactionalProducer:
         if self._discarded:
             return
         self._discarded = True
-        stopping = self.client.stop()
-        if await finish(stopping, STOP_SECONDS):
-            return
-        await end_task(self.client._sender.sender_task)  # noqa: SLF001  # there is no public way
-        self.client._message_accumulator.fail_all(ProducerClosed())  # noqa: SLF001  # frees whoever waits for a batch
-        await finish(self.client.client.close(), STOP_SECONDS)
+        if not await finish(self.client.stop(), STOP_SECONDS):
+            await end_task(self.client._sender.sender_task)  # noqa: SLF001  # there is no public way
+            self.client._message_accumulator.fail_all(ProducerClosed())  # noqa: SLF001  # frees whoever waits for one
+            await finish(self.client.client.close(), STOP_SECONDS)
+        self._look_at_failures()
+
+    def _look_at_failures(self) -> None:
+        """Mark as seen what failed within the client: asyncio would report each as an error that nobody looked at."""
+        manager = self.client._txn_manager  # noqa: SLF001
+        waiting = [manager._transaction_waiter]  # noqa: SLF001
+        for batches in self.client._message_accumulator._batches.values():  # noqa: SLF001
+            waiting += [future for batch in batches for future in (batch.future, batch._drain_waiter)]  # noqa: SLF001
+        for future in waiting:
+            if future is not None and future.done():
+                _look_at(future)
+
+
+class _Forgiving(set[Any]):
+    """A set that does not mind when what is removed is not there."""
+
+    def remove(self, element: Any, /) -> None:  # noqa: ANN401  # a batch of the client's
+        self.discard(element)
 
 
 def _append(batch: Any, record: Outgoing) -> bool:  # noqa: ANN401  # the client's batch builder

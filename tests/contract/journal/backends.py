@@ -19,6 +19,7 @@ from connector.journal.kafka.reader import KafkaReader
 from connector.journal.sqlite import SqliteJournal, SqliteReader, SqliteShard
 from connector.journal.sqlite_file import transaction
 from connector.ports import Commit, Journal, JournalReader
+from tests.kafka import breaks
 
 SHARD_COUNT = 3
 
@@ -127,6 +128,8 @@ def backend_named(name: str, location: str) -> Backend:
     return {
         "sqlite": SqliteBackend(location),
         "kafka": KafkaBackend(location),
+        "kafka-unfenced": KafkaBackend(location, "kafka-unfenced", journal_type=breaks.UnfencedJournal),
+        "kafka-plain": KafkaBackend(location, "kafka-plain", journal_type=breaks.PlainJournal),
         "sqlite-state-first": SqliteBackend(location, "sqlite-state-first", journal_type=StateFirstJournal),
         "sqlite-events-first": SqliteBackend(location, "sqlite-events-first", journal_type=EventsFirstJournal),
     }[name]
