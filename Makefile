@@ -3,12 +3,14 @@
 VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
+# The long proofs wait more than they compute.
+PROOF_WORKERS ?= 4
 PIP_COMPILE := $(BIN)/pip-compile --quiet --strip-extras --generate-hashes --allow-unsafe --no-header \
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options
 PYTEST := $(BIN)/python -m pytest
 
 # Each directory of tests can be run alone: `make unit`, `make contract`, …
-SUITES := $(filter-out support kafka,$(patsubst tests/%/,%,$(wildcard tests/*/)))
+SUITES := $(filter-out support fixtures kafka,$(patsubst tests/%/,%,$(wildcard tests/*/)))
 
 # The first interpreter that is at least 3.11; 3.11 itself, which the locks are made for, where it is there.
 FIND_PYTHON := for candidate in python3.11 python3 python3.12 python3.13 python3.14 python; do \
@@ -36,7 +38,7 @@ test: lint types imports ## every check but the long proofs; ends with pytest's 
 	@$(PYTEST) -n $(WORKERS) -m "not proof"
 
 proof: $(VENV)/dev.stamp ## the long proofs: many seeds
-	@$(PYTEST) -n $(WORKERS) -m proof
+	@$(PYTEST) -n $(PROOF_WORKERS) -m proof
 
 lint: $(VENV)/dev.stamp ## ruff: rules and format
 	@$(BIN)/ruff check .

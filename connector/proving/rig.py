@@ -200,7 +200,10 @@ class Rig:
         The last of these reads began after the one before was committed, so that two of them are.
         """
         with anyio.fail_after(within_seconds):
-            while not (await self.ask_bank(f"settled?k={complete_reads}"))["settled"]:
+            # The bank speaks of those who are logged in: a holder whose session it ended is not settled at all.
+            while (answer := await self.ask_bank(f"settled?k={complete_reads}"))["holders"] < len(self.msisdn_of) or (
+                not answer["settled"]
+            ):
                 if self.connector is not None and self.connector.returncode is not None:
                     raise RigError(f"the connector ended by itself, exit code {self.connector.returncode}")
                 await SystemClock().sleep(LOOK_SECONDS * 2)

@@ -100,8 +100,10 @@ class JobRunner:
         if account.logged_out:
             return
         try:
-            await self._source.log_out(account.account_id)
-            await self._vault.delete_session(account.account_id)
+            # Every start asks for every link that is over: those that were logged out before cost one look.
+            if await self._vault.load_session(account.account_id) is not None:
+                await self._source.log_out(account.account_id)
+                await self._vault.delete_session(account.account_id)
         except RetryableError as error:
             self._log.warning("logout_failed", account_id=account.account_id, exc_info=error)
             return

@@ -67,6 +67,13 @@ class Contract:
             self._check_body(where, f"{pointer}/content/application~1json/schema", headers, body)
             self._passed.add(digest)
 
+    def faults(self, method: str, path: str, status: int, body: bytes) -> list[tuple[tuple[str, ...], str]]:
+        """Where a body breaks the contract: the path of the field, the missing one included, and the rule it breaks."""
+        pattern = next(template for form, template in self._paths if form.fullmatch(path))
+        pointer, _ = self._follow(f"/paths/{_escaped(pattern)}/{method.lower()}/responses/{status}")
+        errors = self._validator(f"{pointer}/content/application~1json/schema").iter_errors(json.loads(body))
+        return [fault for error in errors for fault in _innermost(error)]
+
     def _check_headers(self, where: str, response: dict[str, Any], headers: httpx.Headers) -> None:
         for name, header in response.get("headers", {}).items():
             _, resolved = self._resolved(header)
@@ -101,6 +108,18 @@ class Contract:
 
 def _escaped(path: str) -> str:
     return path.replace("~", "~0").replace("/", "~1")
+
+
+def _innermost(error: jsonschema_rs.ValidationError) -> list[tuple[tuple[str, ...], str]]:
+    """The faults behind an error. Of alternatives, those of the one that the body came nearest to."""
+    path = tuple(str(part) for part in error.instance_path)
+    kind = error.kind
+    if isinstance(kind, jsonschema_rs.ValidationErrorKind.OneOfNotValid):
+        alternatives = [[fault for inner in branch for fault in _innermost(inner)] for branch in kind.context]
+        return min(alternatives, key=lambda faults: (any(at == ("code",) for at, _ in faults), len(faults)))
+    if isinstance(kind, jsonschema_rs.ValidationErrorKind.Required):
+        path = (*path, str(kind.property))
+    return [(path, f"breaks {kind.name}")]
 
 
 class CheckedTransport(httpx.AsyncBaseTransport):

@@ -20,6 +20,7 @@ from connector.sources.zindigi.wire import (
     LoanKeyWire,
     LoansWire,
     LoanWire,
+    NoFacilityWire,
     RepaymentWire,
     ShapeError,
     day_month_year_micros,
@@ -79,6 +80,8 @@ def read_inquiry(_resource: Resource, body: bytes) -> Page:
     unknown.note("", top, _ENVELOPE_FIELDS)
     code = understand(InquiryWire, top).response_code
     if code == NO_FACILITY:
+        # An empty page says that every loan is gone: not to be said on an answer that contradicts itself.
+        understand(NoFacilityWire, top)
         return Page(entries=(), next_cursor=None, unknown_fields=unknown.counts)
     if code != OK:
         raise DataError(f"the lending core answered {_named(code)}: there is nothing to read")

@@ -248,6 +248,12 @@ class InquiryDataWire(LendingWire):
     data: LoansWire
 
 
+class NoFacilityWire(LendingWire):
+    """The envelope of an answer that says there are none."""
+
+    data: None
+
+
 # ── Z-Miles ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -301,6 +307,7 @@ _FAULTS: Final = {
     "bool_type": "not a boolean",
     "list_type": "not a list",
     "model_type": "not an object",
+    "none_required": "not null",
     "greater_than": "out of range",
     "greater_than_equal": "out of range",
     "less_than": "out of range",

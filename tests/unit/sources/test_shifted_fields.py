@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
 
@@ -12,6 +11,7 @@ from hypothesis import strategies as st
 
 from connector.domains.model import Entry, Unreadable
 from connector.errors import DataError
+from tests.support.shifts import SHIFTS
 from tests.support.wire_samples import (
     ENVELOPES,
     LOAN,
@@ -27,11 +27,6 @@ from tests.support.wire_samples import (
     transactions,
 )
 
-SHIFTS: dict[str, Callable[[dict[str, Any], str], None]] = {
-    "missing": lambda item, field: item.__delitem__(field),
-    "renamed": lambda item, field: item.update({f"{field}_new": item.pop(field)}),
-    "retyped": lambda item, field: item.update({field: {"planted": "planted"}}),
-}
 FIELDS = [
     (name, field) for name, (_, item) in ENVELOPES.items() for field in item if field not in {"SCHEDULE", "REPAYMENTS"}
 ]
@@ -135,6 +130,14 @@ def test_a_shifted_field_of_the_envelope_fails_the_page(name: str, field: str, s
     with pytest.raises(DataError, match=field) as caught:
         read(name, page)
     assert "planted" not in str(caught.value)
+
+
+@pytest.mark.parametrize("data", [{"LOANS": []}, {"LOANS": [LOAN]}, [], "planted", False])
+def test_no_facility_with_something_in_it_is_no_empty_page(data: Any) -> None:
+    with pytest.raises(DataError, match=r"^DATA: not null$"):
+        read("loan", {"RESPONSE_CODE": "01", "RESPONSE_DESC": "no facility", "DATA": data})
+    with pytest.raises(DataError, match=r"^DATA: missing$"):
+        read("loan", {"RESPONSE_CODE": "01", "RESPONSE_DESC": "no facility"})
 
 
 @pytest.mark.parametrize("item", [None, 7, "planted", [], True])

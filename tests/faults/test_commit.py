@@ -1,0 +1,209 @@
+"""Commits that fail, that may have happened, that another owner forbids, and events too big to be committed."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+import anyio
+import pytest
+
+from connector.cli import exits, main
+from connector.errors import FencedError, JournalError
+from connector.journal.sqlite import SqliteJournal, SqliteShard
+from connector.ports import Commit, Journal, Vault
+from connector.runtime.connector import Edges, work
+from connector.runtime.options import Cadence
+from tests.support.activity import Counted
+from tests.support.log_watch import Log
+from tests.support.virtual_clock import VirtualClock
+from tests.support.world import OPTIONS, World, people
+
+HOLDER = "borrower"
+NARROW_BYTES = 1_500
+KINDS = ("transactions", "loan", "points", "vouchers")
+RUNTIME = replace(OPTIONS, cadences=dict.fromkeys(KINDS, Cadence(5.0, 10.0)))
+
+
+class UnsureShard(SqliteShard):
+    """A shard whose commits of some numbers end in an error: before they happened, or after."""
+
+    trouble: dict[int, str]
+
+    async def commit(self, commit: Commit) -> None:
+        when = self.trouble.pop(commit.number, None)
+        if when != "before":
+            await super().commit(commit)
+        if when is not None:
+            self._unusable = JournalError("the disk answered nothing for a while")
+            raise self._unusable
+
+
+def unsure(trouble: dict[int, str], file: SqliteJournal) -> Journal:
+    file.shard_type = type("Unsure", (UnsureShard,), {"trouble": trouble})
+    return file
+
+
+def limited(maximum_record_bytes: int, file: SqliteJournal) -> Journal:
+    file.shard_type = type("Limited", (SqliteShard,), {"maximum_record_bytes": maximum_record_bytes})
+    return file
+
+
+narrow = partial(limited, NARROW_BYTES)
+
+
+@asynccontextmanager
+async def opened(
+    directory: Path, journal: Callable[[SqliteJournal], Journal] = lambda file: file
+) -> AsyncIterator[World]:
+    clock = VirtualClock()
+    async with World.open(directory, people(HOLDER), seed=15, clock=clock, options=RUNTIME, journal=journal) as world:
+        await world.link(HOLDER)
+        yield world
+
+
+@asynccontextmanager
+async def at_work(world: World) -> AsyncIterator[None]:
+    """The connector as `zindigi run` works it: a dropped shard is taken up again."""
+    vault = cast("Vault", Counted(world.vault, world.activity))
+    edges = Edges(world.journal, vault, world.source, world.clock)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(work, edges, world.options)
+        await world.activity.settle()
+        yield
+        tasks.cancel_scope.cancel()
+
+
+async def pass_time(world: World, seconds: float) -> None:
+    await cast("VirtualClock", world.clock).advance(seconds)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("numbers", [(1,), (2, 3), (4, 6, 9, 14)])
+async def test_a_commit_whose_outcome_is_unknown_loses_and_doubles_nothing(
+    tmp_path: Path, log: Log, when: str, numbers: tuple[int, ...]
+) -> None:
+    trouble = dict.fromkeys(numbers, when)
+    async with opened(tmp_path, partial(unsure, trouble)) as world:
+        async with at_work(world):
+            for _ in range(6):
+                await pass_time(world, 25)
+                world.bank.step()
+            await pass_time(world, 60)
+        assert trouble == {}
+        assert len(log.lines("shard_dropped")) == len(numbers)
+        verdict = await world.verdict()
+        assert verdict.sound, verdict.findings
+        [account_id] = world.msisdn_of
+        # The command whose commit was in doubt was applied once.
+        assert await world.links_told(account_id) == ["ConsentGranted", "LinkActivated"]
+        for domain in ("transactions", "lending", "loyalty"):
+            assert await world.streams_told(domain, account_id) == ["StreamOpened", "BackfillCompleted"]
+
+
+@pytest.mark.anyio
+async def test_a_disk_that_fails_inside_the_transaction_is_begun_again(
+    tmp_path: Path, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite itself fails half-way through a commit: nothing of it stays."""
+    write_state, left = SqliteShard.write_state, [2, 5]
+
+    def failing(self: SqliteShard, connection: sqlite3.Connection, commit: Commit) -> None:
+        write_state(self, connection, commit)
+        if commit.number in left:
+            left.remove(commit.number)
+            raise sqlite3.OperationalError("disk I/O error")
+
+    monkeypatch.setattr(SqliteShard, "write_state", failing)
+    async with opened(tmp_path) as world:
+        async with at_work(world):
+            await pass_time(world, 30)
+            world.bank.step()
+            await pass_time(world, 60)
+        assert left == []
+        assert len(log.lines("shard_dropped")) == 2
+        await world.assert_sound(lockstep=True)
+
+
+async def be_fenced(world: World) -> None:
+    """Another owner takes the shard over in the middle of the connector's work."""
+    async with at_work(world):
+        await pass_time(world, 30)
+        await world.journal.acquire(0)
+        world.bank.step()
+        await pass_time(world, 60)
+
+
+@pytest.mark.anyio
+async def test_a_connector_that_was_fenced_ends_and_does_not_fight(tmp_path: Path) -> None:
+    async with opened(tmp_path) as world:
+        with pytest.raises(ExceptionGroup) as caught:
+            await be_fenced(world)
+        told = len(await world.events())
+        assert caught.value.subgroup(FencedError) is not None
+        assert caught.value.split(FencedError)[1] is None
+        assert main._refused(list(main._leaves(cast("Any", caught.value)))) == exits.TEMPORARY != 0
+        assert len(await world.events()) == told
+        async with at_work(world):
+            await pass_time(world, 60)
+        await world.assert_sound(lockstep=True)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("new", [True, False])
+async def test_an_event_too_big_for_a_message_is_set_aside_and_the_page_goes_on(tmp_path: Path, *, new: bool) -> None:
+    async with opened(tmp_path, narrow) as world, world.working() as worker:
+        await worker.sweep()
+        known = len(await world.told("transactions"))
+        ledger = world.bank.life(HOLDER).ledgers["transactions"]
+        world.mutate(holder=HOLDER, domain="transactions", op="add" if new else "amend")
+        entity = ledger.changes[-1].entity
+        world.mutate(holder=HOLDER, domain="transactions", op="amend", age_days=3)
+        big = {"field": "biller", "value": "x" * NARROW_BYTES, "entity": entity}
+        world.strike("field_retyped", path="/accounts/*", count=None, params=big)
+        for _ in range(3):
+            world.clock.jump(1801)  # type: ignore[attr-defined]
+            await world.read_once(worker, kinds={"transactions"})
+        # Its neighbour was told, and it was quarantined once; the sequence has no gap for it.
+        told = (await world.told("transactions"))[known:]
+        assert [event["op"] for event in told] == ["u"]
+        [row] = await world.quarantine()
+        assert row["entity_id"] == entity
+        assert f"takes {NARROW_BYTES}" in row["reason"]
+        assert "xxx" not in row["reason"]
+        world.bank.faults.clear()
+        for _ in range(2):
+            await worker.sweep()
+        told = (await world.told("transactions"))[known:]
+        assert [(event["op"], event["entity_id"] == entity) for event in told[1:]] == [("c" if new else "u", True)]
+        await world.assert_sound(lockstep=True)
+
+
+@pytest.mark.anyio
+async def test_what_is_set_aside_in_the_first_sync_outlives_the_window_and_is_told_in_the_end(tmp_path: Path) -> None:
+    """Far beyond the window, where everything else is let go at once: owed is owed."""
+    async with World.open(tmp_path, "lockstep", journal=partial(limited, 430)) as world:
+        await world.link("adult")
+        file = world.journal._inner  # type: ignore[attr-defined]
+        async with world.working() as worker:
+            for _ in range(3):
+                world.mutate(holder="adult", domain="transactions", op="add")
+                await worker.sweep()
+        aside = [row["entity_id"] for row in await world.quarantine() if row["domain"] == "transactions"]
+        told = {event["entity_id"] for event in await world.told("transactions")}
+        assert len(aside) > 50
+        assert len(aside) == len(set(aside)), "once each"
+        assert told.isdisjoint(aside)
+        file.shard_type = SqliteShard
+        async with world.working() as worker:
+            for domain, op in (("transactions", "add"), ("lending", "disburse"), ("loyalty", "redeem")):
+                world.mutate(holder="adult", domain=domain, op=op)
+            for _ in range(3):
+                await worker.sweep()
+        await world.assert_sound()
