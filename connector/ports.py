@@ -63,13 +63,15 @@ class PageRequest:
 class RawPage:
     """One response, not yet looked into: an idle poll compares `digest` and is done.
 
-    `body` is None when the bank answered that nothing changed since `etag`. `served_at` is the bank's own clock, where
-    it says: what the bank still serves is measured by it.
+    `body` is None when the bank answered that nothing changed since `etag`. `asked_at` and `fetched_at` enclose the
+    instant that it speaks of. `served_at` is the bank's own clock, where it says: what the bank still serves is
+    measured by it.
     """
 
     body: bytes | None
     digest: bytes
     etag: str | None
+    asked_at: datetime
     fetched_at: datetime
     served_at: datetime | None = None
 

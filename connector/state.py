@@ -45,7 +45,8 @@ class ResourceMeta:
     """What is remembered of a resource beside its entities; part of the stream's head.
 
     `floor` is the booking key of the newest entity ever forgotten. While backfilling, `bound` is the booking key of
-    the oldest entry committed: a resumed backfill takes up what is below it.
+    the oldest entry committed: a resumed backfill takes up what is below it. `sweep_digest` is of the last complete
+    read, None where that left something to confirm.
     """
 
     floor: BookingKey | None = None

@@ -25,7 +25,7 @@ from connector.domains.registry import DOMAINS
 from connector.errors import ConnectorError
 from connector.journal.sqlite import SqliteReader
 from connector.ports import StoredEvent
-from connector.proving.proof import prove
+from connector.proving.proof import prove, wait_settled
 from connector.proving.rig import Rig
 from connector.sandbox.oracle import Verdict
 
@@ -147,7 +147,7 @@ class Demo:
     async def _settle(self, rig: Rig) -> int | None:
         self._step(5, "The bank stands still", "the connector reads everything again; then SIGTERM")
         await rig.ask_bank("freeze", {})
-        await rig.wait_settled(within_seconds=SETTLE_SECONDS)
+        await wait_settled(rig, within_seconds=SETTLE_SECONDS)
         return await rig.stop_connector()
 
     async def _gather(self, journal: Path) -> None:

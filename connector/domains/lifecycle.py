@@ -90,13 +90,14 @@ class StreamBehind:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """Up to when a shard has seen the bank."""
+    """Up to when a shard has seen the bank: new entries by `polled_until`, everything by `reconciled_until`."""
 
     KIND: ClassVar[str] = "checkpoint"
     ENTITY_ID: ClassVar[str] = "checkpoint"
 
     shard: int
     polled_until: datetime
+    reconciled_until: datetime | None
     streams: int
     behind_count: int
     behind: tuple[StreamBehind, ...]

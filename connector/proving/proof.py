@@ -1,24 +1,32 @@
-"""The proof: every committed event, decoded with the published schemas, held against the bank's truth."""
+"""The proof: every committed event, decoded with the published schemas, held against the bank's truth.
+
+The bank's own books are the measure of what was told; the connector's word is taken only for when it has come to rest.
+"""
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+
+import anyio
 
 from connector.avro import decode_event
 from connector.clock import SystemClock
 from connector.domains.lifecycle import NAME as LIFECYCLE
 from connector.domains.registry import DOMAINS
 from connector.journal.sqlite import SqliteReader
-from connector.proving.rig import Rig
+from connector.proving.rig import LOOK_SECONDS, Rig, RigError
 from connector.sandbox.oracle import Verdict, judge
 
+TOPICS = (*DOMAINS, LIFECYCLE)
+SETTLE_SECONDS = 60.0
 
-async def read_journal(path: Path) -> list[tuple[str, dict[str, Any]]]:
+
+async def read_journal(path: Path, topics: tuple[str, ...] = TOPICS) -> list[tuple[str, dict[str, Any]]]:
     """Every committed event as (topic, envelope), in journal order."""
     reader = await SqliteReader.open(path, clock=SystemClock())
     try:
-        topics = (*DOMAINS, LIFECYCLE)
         return [(stored.topic, decode_event(stored.value)) async for stored in reader.read_events(topics)]
     finally:
         await reader.close()
@@ -28,3 +36,32 @@ async def prove(rig: Rig, *, settled: bool = True, lockstep: bool = False) -> Ve
     """What the oracle says of a rig's journal as it stands."""
     truth = await rig.ask_bank("truth")
     return judge(truth, await read_journal(rig.journal_path), rig.msisdn_of, settled=settled, lockstep=lockstep)
+
+
+async def wait_settled(rig: Rig, *, within_seconds: float = SETTLE_SECONDS) -> None:
+    """Until a checkpoint vouches for everything that a bank at rest shows; the bank must stand still by now.
+
+    Raises:
+        RigError: the connector ended by itself.
+        TimeoutError: a holder is not logged in, or the connector did not come to rest in time.
+    """
+    since = SystemClock().now()
+    with anyio.fail_after(within_seconds):
+        while not (await _served(rig) and await _reconciled(rig, since)):
+            if rig.connector is not None and rig.connector.returncode is not None:
+                raise RigError(f"the connector ended by itself, exit code {rig.connector.returncode}")
+            await SystemClock().sleep(LOOK_SECONDS * 2)
+
+
+async def _served(rig: Rig) -> bool:
+    # The bank speaks of those who are logged in: a holder whose session it ended is not settled at all.
+    answer = await rig.ask_bank("settled?k=1")
+    return bool(answer["settled"]) and answer["holders"] >= len(rig.msisdn_of)
+
+
+async def _reconciled(rig: Rig, since: datetime) -> bool:
+    for _, event in reversed(await read_journal(rig.journal_path, (LIFECYCLE,))):
+        if event["event_type"] == "Checkpoint":
+            told = event["after"]["checkpoint"]
+            return told["behind_count"] == 0 and (told["reconciled_until"] or since) > since
+    return False

@@ -194,20 +194,6 @@ class Rig:
         """What the processes see: nothing of the caller's own settings."""
         return {name: value for name, value in os.environ.items() if not name.startswith("ZINDIGI_")}
 
-    async def wait_settled(self, *, complete_reads: int = 3, within_seconds: float = 60.0) -> None:
-        """Until everything was read completely that often since the bank's last change.
-
-        The last of these reads began after the one before was committed, so that two of them are.
-        """
-        with anyio.fail_after(within_seconds):
-            # The bank speaks of those who are logged in: a holder whose session it ended is not settled at all.
-            while (answer := await self.ask_bank(f"settled?k={complete_reads}"))["holders"] < len(self.msisdn_of) or (
-                not answer["settled"]
-            ):
-                if self.connector is not None and self.connector.returncode is not None:
-                    raise RigError(f"the connector ended by itself, exit code {self.connector.returncode}")
-                await SystemClock().sleep(LOOK_SECONDS * 2)
-
     async def _start(self, *arguments: str) -> Process:
         return await anyio.open_process(self.command_line(*arguments), env=self.environment())
 
@@ -260,7 +246,7 @@ path = "{directory}/journal.db"
 
 [commit]
 linger_seconds = 0.05
-checkpoint_seconds = 5.0
+checkpoint_seconds = 0.5
 
 [log]
 format = "json"

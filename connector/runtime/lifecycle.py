@@ -212,10 +212,12 @@ def checkpoint_of(
     """What a shard can vouch for at `now`.
 
     A stream is behind when one of its resources was not read well for longer than `patience` (by resource kind), when
-    it is still backfilling or quarantined. `polled_until` is the oldest good read among those that are not behind.
+    it is still backfilling or quarantined. `polled_until` is the oldest good read among those that are not behind,
+    `reconciled_until` their oldest complete read that left nothing to confirm (None: some had none since the start).
     """
     behind: list[StreamBehind] = []
     reads: list[datetime] = []
+    reconciles: list[datetime | None] = []
     streams = 0
     for account in accounts:
         for domain, stream in account.streams.items():
@@ -228,9 +230,18 @@ def checkpoint_of(
             status = _run_status(account, domain, now, patience)
             if status == "LIVE" and oldest is not None:
                 reads.append(oldest)
+                reconciles.extend(stream.resources[name].reconciled_at for name in names)
             else:
                 behind.append(StreamBehind(account.account_id, domain, status, oldest))
-    return Checkpoint(shard, min(reads, default=now), streams, len(behind), tuple(behind[:MAXIMUM_BEHIND]))
+    known = [at for at in reconciles if at is not None]
+    return Checkpoint(
+        shard=shard,
+        polled_until=min(reads, default=now),
+        reconciled_until=min(known, default=now) if len(known) == len(reconciles) else None,
+        streams=streams,
+        behind_count=len(behind),
+        behind=tuple(behind[:MAXIMUM_BEHIND]),
+    )
 
 
 def _run_status(account: AccountMemory, domain: str, now: datetime, patience: Mapping[str, timedelta]) -> str:

@@ -36,7 +36,9 @@ class Bounds:
 class ResourceMemory:
     """One resource: its entities at rest, and what the last reads left.
 
-    `bounds` is worked out when first needed, so that restoring and idling decode nothing.
+    `read_at`: when the bank was last asked and its answer dealt with; `reconciled_at`: the same for the last complete
+    read that left nothing to confirm. `bounds` is worked out when first needed, so that restoring and idling decode
+    nothing.
     """
 
     packed: Packed
@@ -44,6 +46,7 @@ class ResourceMemory:
     suspicion: Suspicion = field(default_factory=Suspicion)
     etag: str | None = None
     read_at: datetime | None = None
+    reconciled_at: datetime | None = None
     quarantined: bool = False
     accept_removals: bool = False
     bounds: Bounds | None = None

@@ -39,10 +39,11 @@ class Reading:
 
     `unchanged`: the bank showed what it showed last time; nothing was decoded. `digest` is remembered for the depth's
     next read; `last` is False for a backfill's chunk that more will follow; `opened` is the window, where the read had
-    to open it.
+    to open it. What the bank did before `asked_at`, the read had to show.
     """
 
     depth: Depth
+    asked_at: datetime
     fetched_at: datetime
     consent_id: str
     read: Read | None = None
@@ -99,7 +100,9 @@ class Poller:
         raw = await self._source.fetch_page(resource, request)
         digest = self._digest(raw)
         if raw.body is None or digest == memory.meta.head_digest:
-            yield Reading(Depth.HEAD, raw.fetched_at, consent_id, digest=memory.meta.head_digest, etag=raw.etag)
+            yield Reading(
+                Depth.HEAD, raw.asked_at, raw.fetched_at, consent_id, digest=memory.meta.head_digest, etag=raw.etag
+            )
             return
         opened = memory.packed.open()
         walk = _Walk(request, self._source.normalise(resource, raw.body), raw.fetched_at)
@@ -113,7 +116,15 @@ class Poller:
         read = Read(Depth.HEAD, tuple(walk.entries), complete=False, lower=bounds.lower)
         unknown = walk.unknown_fields
         yield Reading(
-            Depth.HEAD, walk.fetched_at, consent_id, read, digest, raw.etag, unknown_fields=unknown, opened=opened
+            Depth.HEAD,
+            raw.asked_at,
+            walk.fetched_at,
+            consent_id,
+            read,
+            digest,
+            raw.etag,
+            unknown_fields=unknown,
+            opened=opened,
         )
 
     async def _whole(
@@ -123,7 +134,9 @@ class Poller:
         consent_id = gate()
         raw = await self._source.fetch_page(resource, request)
         if raw.body is None:
-            yield Reading(depth, raw.fetched_at, consent_id, digest=memory.meta.sweep_digest, etag=raw.etag)
+            yield Reading(
+                depth, raw.asked_at, raw.fetched_at, consent_id, digest=memory.meta.sweep_digest, etag=raw.etag
+            )
             return
         walk = _Walk(request, self._source.normalise(resource, raw.body), raw.fetched_at)
         joined = hashlib.blake2b(self._digest(raw), digest_size=16)
@@ -135,11 +148,13 @@ class Poller:
         if served_from_ is not None:
             # What is older may have left the feed without having been removed.
             lower = max(lower, served_from_) if lower is not None else served_from_
-        if digest == memory.meta.sweep_digest and not memory.suspicion:
-            yield Reading(depth, walk.fetched_at, consent_id, digest=digest, etag=raw.etag)
+        if digest == memory.meta.sweep_digest:
+            yield Reading(depth, raw.asked_at, walk.fetched_at, consent_id, digest=digest, etag=raw.etag)
             return
         read = Read(depth, tuple(walk.entries), complete=True, lower=lower)
-        yield Reading(depth, walk.fetched_at, consent_id, read, digest, raw.etag, unknown_fields=walk.unknown_fields)
+        yield Reading(
+            depth, raw.asked_at, walk.fetched_at, consent_id, read, digest, raw.etag, unknown_fields=walk.unknown_fields
+        )
 
     async def _backfill(self, resource: Resource, memory: ResourceMemory, gate: Gate) -> AsyncIterator[Reading]:
         ascending = resource.kind.feed is Feed.ASCENDING
@@ -154,7 +169,15 @@ class Poller:
             if terminal or pages % self._limits.backfill_chunk_pages == 0:
                 read = Read(Depth.BACKFILL, walk.take(), complete=terminal)
                 unknown = walk.unknown_fields
-                yield Reading(Depth.BACKFILL, walk.fetched_at, consent_id, read, last=terminal, unknown_fields=unknown)
+                yield Reading(
+                    Depth.BACKFILL,
+                    raw.asked_at,
+                    walk.fetched_at,
+                    consent_id,
+                    read,
+                    last=terminal,
+                    unknown_fields=unknown,
+                )
             if terminal:
                 return
             await self._follow(resource, walk, gate)
@@ -220,8 +243,7 @@ class _Walk:
 def _sweep(resource: Resource, memory: ResourceMemory) -> tuple[PageRequest, BookingKey | None]:
     """How a complete read begins, and the lowest booking key that it speaks of."""
     if resource.kind.feed is Feed.WHOLE:
-        # A suspicion needs the whole value once more, even where it did not move.
-        return PageRequest(etag=None if memory.suspicion else memory.etag), None
+        return PageRequest(etag=memory.etag), None
     lower = memory.bounds_for(resource.kind).lower
     if lower is None:
         return PageRequest(), None

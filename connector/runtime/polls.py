@@ -144,15 +144,19 @@ class Polls:
 
     def _note(self, resource: Resource, memory: ResourceMemory, reading: Reading, *, complete: bool) -> None:
         """What lives in memory only: written with the next commit, if at all."""
-        memory.read_at = reading.fetched_at
+        memory.read_at = reading.asked_at
         if reading.depth is Depth.HEAD:
             memory.meta = replace(memory.meta, head_digest=reading.digest)
             memory.etag = reading.etag
         elif reading.depth in {Depth.RECONCILE, Depth.WHOLE}:
             swept_at = reading.fetched_at if complete else memory.meta.swept_at
-            memory.meta = replace(memory.meta, sweep_digest=reading.digest, swept_at=swept_at)
+            # What is suspected needs the whole read once more, even where nothing moved.
+            digest, etag = (None, None) if memory.suspicion else (reading.digest, reading.etag)
+            memory.meta = replace(memory.meta, sweep_digest=digest, swept_at=swept_at)
+            if complete and not memory.suspicion:
+                memory.reconciled_at = reading.asked_at
             if not memory.suspicion:
                 # The operator's word was for what had vanished then, not for whatever may vanish one day.
                 memory.accept_removals = False
             if resource.kind.feed is Feed.WHOLE:
-                memory.etag = reading.etag
+                memory.etag = etag

@@ -116,4 +116,6 @@ def _meta_after(resource: Resource, meta: ResourceMeta, reading: Reading, observ
         return replace(meta, backfilled=reading.last, bound=bound)
     # A read that could not vouch for everything is no complete one, however far it went.
     swept_at = reading.fetched_at if observation.complete else meta.swept_at
-    return replace(meta, sweep_digest=reading.digest, swept_at=swept_at)
+    # What is suspected lives in memory: whoever restores this must look again, even where nothing moves any more.
+    digest = None if observation.suspicion else reading.digest
+    return replace(meta, sweep_digest=digest, swept_at=swept_at)

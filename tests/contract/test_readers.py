@@ -42,7 +42,7 @@ def respelled(value: Any) -> Any:
 
 INSTANTS = {
     *("effective_at", "observed_at", "initiated_at", "posted_at", "at", "issued_at", "redeemed_at", "act_by"),
-    *("valid_from", "valid_until", "polled_until"),
+    *("valid_from", "valid_until", "polled_until", "reconciled_until"),
 }
 
 

@@ -13,7 +13,7 @@ from random import Random
 import pytest
 
 from connector.clock import SystemClock
-from connector.proving.proof import prove, read_journal
+from connector.proving.proof import prove, read_journal, wait_settled
 from connector.proving.rig import Rig
 
 QUICK_SEEDS = range(1, 11)
@@ -40,7 +40,7 @@ async def settle(rig: Rig) -> int:
                 await rig.link(holder)
                 relinked += 1
         try:
-            await rig.wait_settled(within_seconds=5)
+            await wait_settled(rig, within_seconds=8)
         except TimeoutError:
             continue
         if not await waiting_for_holder(rig):

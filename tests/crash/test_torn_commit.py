@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from connector.clock import SystemClock
-from connector.proving.proof import prove
+from connector.proving.proof import prove, wait_settled
 from connector.proving.rig import Rig
 
 DEATHS = 3
@@ -33,7 +33,7 @@ async def test_the_oracle_sees_a_torn_commit(
         await rig.start_connector()
         await SystemClock().sleep(0.5)
         await rig.ask_bank("freeze", {})
-        await rig.wait_settled()
+        await wait_settled(rig)
         await rig.stop_connector()
         verdict = await prove(rig)
         assert not verdict.sound

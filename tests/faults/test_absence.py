@@ -38,12 +38,64 @@ def mass_removal(world: World, count: int = VANISHING) -> None:
     world.mutate(holder=HOLDER, domain="transactions", op="remove", age_days=14, count=count)
 
 
-async def quarantined(world: World, worker: ShardWorker) -> set[str]:
-    """The streams that the next checkpoint calls quarantined."""
+async def checkpoint(world: World, worker: ShardWorker) -> dict[str, Any]:
+    """What the next checkpoint says."""
     await worker.checkpoint()
     told = [event for _, event in await world.events("lifecycle") if event["event_type"] == "Checkpoint"]
-    behind = told[-1]["after"]["checkpoint"]["behind"]
+    said: dict[str, Any] = told[-1]["after"]["checkpoint"]
+    return said
+
+
+async def quarantined(world: World, worker: ShardWorker) -> set[str]:
+    """The streams that the next checkpoint calls quarantined."""
+    behind = (await checkpoint(world, worker))["behind"]
     return {row["domain"] for row in behind if row["status"] == "QUARANTINED"}
+
+
+@pytest.mark.anyio
+async def test_what_was_suspected_when_the_connector_died_is_looked_at_again(world: World) -> None:
+    async with world.working() as worker:
+        await worker.sweep()
+        known = len(await world.told("transactions"))
+        world.mutate(holder=HOLDER, domain="transactions", op="remove", age_days=14, count=1)
+        # Something to commit in the very read that first misses the entry: what it leaves is durable.
+        world.mutate(holder=HOLDER, domain="transactions", op="add")
+        await reconcile(world, worker)
+        assert [event["op"] for event in await since(world, known)] == ["c"]
+    async with world.working() as worker:
+        await reconcile(world, worker, times=2)
+        assert [event["op"] for event in await since(world, known)] == ["c", "d"]
+        await worker.sweep()
+        await world.assert_sound(lockstep=True)
+
+
+@pytest.mark.anyio
+async def test_a_checkpoint_vouches_for_removals_only_once_they_are_told(world: World) -> None:
+    async with world.working() as worker:
+        assert (await checkpoint(world, worker))["streams"] == 0
+        await worker.sweep()
+        before = (await checkpoint(world, worker))["reconciled_until"]
+        world.clock.jump(1)  # type: ignore[attr-defined]
+        world.mutate(holder=HOLDER, domain="transactions", op="remove", age_days=14, count=1)
+        removed_at = world.clock.now()
+        await world.read_once(worker)
+        await reconcile(world, worker)
+        suspected = await checkpoint(world, worker)
+        assert before <= suspected["reconciled_until"] < removed_at
+        known = len(await world.told("transactions"))
+        await reconcile(world, worker)
+        assert [event["op"] for event in await since(world, known)] == ["d"]
+        world.clock.jump(1801)  # type: ignore[attr-defined]
+        await world.read_once(worker)
+        vouched = await checkpoint(world, worker)
+        assert vouched["reconciled_until"] > removed_at
+        assert vouched["behind_count"] == 0
+        world.mutate(holder=HOLDER, domain="transactions", op="add")
+        await reconcile(world, worker)
+    # Who comes back right after a reconcile begins with a look at the head, which vouches for no removal.
+    async with world.working() as worker:
+        await world.read_once(worker, kinds={"transactions"})
+        assert (await checkpoint(world, worker))["reconciled_until"] is None
 
 
 @pytest.mark.anyio

@@ -118,7 +118,9 @@ CONSENT = ConsentRecord(
     text_sha256="00" * 32,
     language="ur-PK",
 )
-CHECKPOINT = Checkpoint(5, OBSERVED_AT, 3, 1, (StreamBehind(ACCOUNT, "lending", "STALE", None),))
+CHECKPOINT = Checkpoint(
+    5, OBSERVED_AT, OBSERVED_AT - timedelta(seconds=90), 3, 1, (StreamBehind(ACCOUNT, "lending", "STALE", None),)
+)
 
 RECORDS: dict[str, tuple[Record, ...]] = {
     "transactions": (PENDING, POSTED, UNKNOWN_RAIL, BROKEN),

@@ -102,12 +102,13 @@ class ZindigiSource:
     async def fetch_page(self, resource: Resource, request: PageRequest) -> RawPage:
         surface = _SURFACES[resource.kind.name]
         call = surface.call(self._options, resource, request)
+        asked_at = self._clock.now()
 
         async def send(credentials: Credentials) -> Body:
             return await self._bank.read(call, credentials, examine=surface.examine)
 
         body = await self._keeper.authorised(resource.account_id, send)
-        return RawPage(body.content, body.digest, body.etag, self._clock.now(), body.served_at)
+        return RawPage(body.content, body.digest, body.etag, asked_at, self._clock.now(), body.served_at)
 
     def normalise(self, resource: Resource, body: bytes) -> Page:
         return _SURFACES[resource.kind.name].read(resource, body)
