@@ -10,7 +10,7 @@ PIP_COMPILE := $(BIN)/pip-compile --quiet --strip-extras --generate-hashes --all
 PYTEST := $(BIN)/python -m pytest
 
 # Each directory of tests can be run alone: `make unit`, `make contract`, …
-SUITES := $(filter-out support fixtures,$(patsubst tests/%/,%,$(wildcard tests/*/)))
+SUITES := $(filter-out support fixtures kafka,$(patsubst tests/%/,%,$(wildcard tests/*/)))
 
 # The first interpreter that is at least 3.11; 3.11 itself, which the locks are made for, where it is there.
 FIND_PYTHON := for candidate in python3.11 python3 python3.12 python3.13 python3.14 python; do \
@@ -18,15 +18,21 @@ FIND_PYTHON := for candidate in python3.11 python3 python3.12 python3.13 python3
 		echo $$candidate; break; fi; done
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test proof lint types imports format lock clean $(SUITES)
+.PHONY: help demo kafka brokertests test proof lint types imports format lock clean $(SUITES)
 
 help: ## list what can be made
 	@echo "make TARGET, one of:"
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "or the tests of one kind: $(sort $(SUITES))"
 
-demo: $(VENV)/runtime.stamp ## a changing bank, a killed connector, and proof that nothing was lost
-	@$(BIN)/python -m connector.cli.demo
+demo: $(VENV)/runtime.stamp ## a changing bank, a killed connector, and proof that nothing was lost (JOURNAL=kafka: on a real broker)
+	@$(BIN)/python -m connector.cli.demo $(if $(JOURNAL),--journal $(JOURNAL))
+
+kafka: $(VENV)/runtime.stamp ## a real Kafka broker on 127.0.0.1:9092 until Ctrl-C (needs Java and Maven)
+	@$(BIN)/python -m connector.proving.broker $(if $(PORT),--port $(PORT))
+
+brokertests: $(VENV)/dev.stamp ## the tests on a real Kafka broker
+	@$(PYTEST) -n $(WORKERS) -m "not proof" tests/kafka tests/contract/journal/test_kafka_contract.py
 
 test: lint types imports ## every check but the long proofs; ends with pytest's closing line
 	@$(PYTEST) -n $(WORKERS) -m "not proof"

@@ -280,13 +280,20 @@ class JournalReader(Protocol):
     def read_events(
         self, topics: tuple[str, ...], *, key: str | None = None, follow: bool = False
     ) -> AsyncIterator[StoredEvent]:
-        """Committed events in order of commit, oldest first; with `follow` it waits for more."""
+        """Committed events in order of commit, oldest first; with `follow` it waits for more.
+
+        Where each topic and shard is a log of its own, that order holds within each of them, and across them as nearly
+        as the logs can tell.
+        """
 
     async def links(self) -> Mapping[str, Link]:
         """Every link, by account id."""
 
     async def append_command(self, command: Command) -> None:
         """Durable when it returns; applied by the connector when it runs."""
+
+    async def pending_commands(self) -> tuple[Command, ...]:
+        """Commands of every shard that no connector has applied yet, oldest first within a shard."""
 
     async def command_pending(self, command_id: str) -> bool:
         """True until the connector applied it."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -71,9 +71,32 @@ class VaultSettings(Section):
 class JournalSettings(Section):
     """The durable log."""
 
-    kind: Literal["sqlite"] = "sqlite"
+    kind: Literal["sqlite", "kafka"] = "sqlite"
     path: Path = Path("data/journal.db")
     shard_count: int = Field(1, ge=1, le=256)
+
+
+class KafkaSettings(Section):
+    """The cluster of the Kafka journal, and how to work with it."""
+
+    bootstrap_servers: str = Field("127.0.0.1:9092", pattern=r"^[^\s,:]+:\d+(\s*,\s*[^\s,:]+:\d+)*$")
+    prefix: str = Field("zindigi", pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")
+    replication_factor: int = Field(3, ge=1, le=16)
+    event_retention_days: float = Field(365.0, gt=0)
+    compression: Literal["none", "lz4", "zstd"] = "lz4"
+    transaction_timeout_seconds: float = Field(60.0, ge=10, le=900)
+    commit_timeout_seconds: float = Field(10.0, ge=1, le=300)
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    username: str | None = None
+    password: SecretStr | None = None
+    ca_file: Path | None = None
+
+    @model_validator(mode="after")
+    def _commit_ends_before_its_transaction(self) -> KafkaSettings:
+        if self.commit_timeout_seconds > self.transaction_timeout_seconds / 2:
+            raise ValueError("commit_timeout_seconds must be at most half of transaction_timeout_seconds")
+        return self
 
 
 class Cadence(Section):
@@ -164,6 +187,7 @@ class Settings(BaseSettings):
     session: SessionSettings = SessionSettings()
     vault: VaultSettings = VaultSettings()
     journal: JournalSettings = JournalSettings()
+    kafka: KafkaSettings = KafkaSettings()
     polling: PollingSettings = PollingSettings()
     backends: BackendsSettings = BackendsSettings()
     commit: CommitSettings = CommitSettings()

@@ -44,6 +44,9 @@ FIELDS: Final = frozenset(
 LIBRARY_LEVEL: Final = logging.WARNING
 """Libraries speak from here on, whatever our own level: their INFO lines hold whole addresses, and those hold IBANs."""
 
+LIBRARY_INTERVAL_SECONDS: Final = 60.0
+"""For how long a library is not heard again with the same words."""
+
 dropped_fields: Counter[str] = Counter()
 """How often a field that is not on the list was dropped, by name."""
 
@@ -108,20 +111,36 @@ def _place(trace: TracebackType | None) -> str:
     return f"{frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno}" if frames else "unknown"
 
 
+@dataclass(slots=True)
+class _Silence:
+    until: float
+    suppressed: int = 0
+
+
 class _LibraryHandler(logging.Handler):
-    """Passes what libraries log on to ours: their template, never what they filled in."""
+    """Passes what libraries log on to ours: their template, never what they filled in, and once in a while only.
+
+    A client whose server is away reports that a hundred times a second.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._silences: dict[tuple[str, str, type[BaseException] | None], _Silence] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
         fields: dict[str, Any] = {"exc_info": record.exc_info} if record.exc_info else {}
         # Without arguments the text was put together beforehand, and may hold anything.
         template = record.msg if isinstance(record.msg, str) and record.args else "a library reports trouble"
+        silence = self._silences.setdefault(
+            (record.name, template, record.exc_info[0] if record.exc_info else None), _Silence(0.0)
+        )
+        if record.created < silence.until:
+            silence.suppressed += 1
+            return
+        if silence.suppressed:
+            fields["suppressed_count"] = silence.suppressed
+        silence.until, silence.suppressed = record.created + LIBRARY_INTERVAL_SECONDS, 0
         logger(record.name).log(record.levelno, template, **fields)
-
-
-@dataclass(slots=True)
-class _Silence:
-    until: float
-    suppressed: int = 0
 
 
 class RepeatedFailures:

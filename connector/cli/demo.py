@@ -1,6 +1,7 @@
 """`make demo`: the main job in a minute. A living bank, five links, a SIGKILL, and the table of proof.
 
-Everything is real but the bank: processes, prompts, tokens, SQLite files, Avro. Ends with 0 only when nothing is off.
+Everything is real but the bank: processes, prompts, tokens, Avro, SQLite files or a Kafka broker. Ends with 0 only when
+nothing is off.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import os
 import sys
 import tempfile
 from collections import Counter
+from contextlib import ExitStack
 from pathlib import Path
 from random import Random
 
@@ -23,11 +25,13 @@ from connector.cli.events import TOPICS, as_line
 from connector.clock import SystemClock
 from connector.domains.registry import DOMAINS
 from connector.errors import ConnectorError
-from connector.journal.sqlite import SqliteReader
+from connector.journal.choice import open_reader
 from connector.ports import StoredEvent
+from connector.proving.broker import Broker, running_broker
 from connector.proving.proof import prove, wait_settled
 from connector.proving.rig import Rig
 from connector.sandbox.oracle import Verdict
+from connector.settings import Settings
 
 LIVE_SECONDS = 20.0
 FIRST_SYNC_SECONDS = 60.0
@@ -53,9 +57,10 @@ HEADINGS = (
 class Demo:
     """The demo's steps, in order."""
 
-    def __init__(self, screen: Console, seed: int) -> None:
+    def __init__(self, screen: Console, seed: int, broker: Broker | None = None) -> None:
         self._screen = screen
         self._seed = seed
+        self._broker = broker
         self._clock = SystemClock()
         self._events: list[StoredEvent] = []
         self._shown = 0
@@ -63,13 +68,18 @@ class Demo:
     async def run(self, directory: Path) -> bool:
         """Run it all; True when the proof holds."""
         self._say(f"Zindigi connector demo, seed {self._seed}. Files: {directory}", "bold")
-        async with Rig.open(directory, "demo", seed=self._seed) as rig:
+        if self._broker is not None:
+            self._say(
+                f"Journal: topics of a Kafka broker on {self._broker.bootstrap_servers}, started for this.", "dim"
+            )
+        kafka = self._broker.bootstrap_servers if self._broker is not None else None
+        async with Rig.open(directory, "demo", seed=self._seed, kafka=kafka) as rig:
             self._step(1, "A bank of invented people", f"{rig.base_url}, half a day a second")
             await self._link(rig)
             reader_tasks = anyio.create_task_group()
             await rig.start_connector()
             async with reader_tasks as tasks:
-                tasks.start_soon(self._gather, rig.journal_path)
+                tasks.start_soon(self._gather, rig.settings())
                 await self._first_sync(rig)
                 await self._live(rig)
                 exit_code = await self._settle(rig)
@@ -150,8 +160,8 @@ class Demo:
         await wait_settled(rig, within_seconds=SETTLE_SECONDS)
         return await rig.stop_connector()
 
-    async def _gather(self, journal: Path) -> None:
-        reader = await SqliteReader.open(journal, clock=self._clock)
+    async def _gather(self, settings: Settings) -> None:
+        reader = await open_reader(settings, self._clock)
         try:
             async for event in reader.read_events(TOPICS, follow=True):
                 self._events.append(event)
@@ -186,6 +196,9 @@ class Demo:
         clean = f"{rig.kills} SIGKILL, exit code {exit_code} after SIGTERM"
         self._say(f"{'PROVEN' if sound else 'NOT PROVEN'}: {clean}.", "bold green" if sound else "bold red")
         self._say("\nThree things to try next:", "bold")
+        if self._broker is not None:
+            again = f"--directory {self._broker.directory} --port {self._broker.port}"
+            self._say(f"  .venv/bin/python -m connector.proving.broker {again} &")
         self._say(f"  export ZINDIGI_CONFIG={rig.config_path}")
         self._say("  .venv/bin/zindigi events --domain lending --json   # what was written")
         self._say("  .venv/bin/zindigi config show                      # how it was set")
@@ -206,13 +219,21 @@ def main() -> int:
     """Run the demo in a directory of its own, which stays for a look at the files."""
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
     parser.add_argument("--seed", type=int, default=int(os.environ.get("SEED", "7")), help="which lives are lived")
-    seed = parser.parse_args().seed
+    parser.add_argument(
+        "--journal", choices=("sqlite", "kafka"), default="sqlite", help="kafka: on a real broker, started for the demo"
+    )
+    given = parser.parse_args()
     width = None if sys.stdout.isatty() else 80
     screen = Console(width=width, highlight=False, markup=False, emoji=False)
     directory = Path(tempfile.mkdtemp(prefix="zindigi-demo-"))
     sound = False
     try:
-        sound = anyio.run(Demo(screen, seed).run, directory)
+        with ExitStack() as stack:
+            broker = None
+            if given.journal == "kafka":
+                screen.print(Text("Starting a Kafka broker …", "dim"))
+                broker = stack.enter_context(running_broker(directory / "kafka"))
+            sound = anyio.run(Demo(screen, given.seed, broker).run, directory)
     except* (ConnectorError, TimeoutError) as errors:
         screen.print(Text(f"The demo could not be finished: {errors.exceptions[0]}", "bold red"))
     except* KeyboardInterrupt:

@@ -8,8 +8,8 @@ from datetime import datetime
 
 from connector.avro import decode_event
 from connector.domains.lifecycle import NAME as LIFECYCLE
-from connector.journal.sqlite import SqliteReader
 from connector.links import Link
+from connector.ports import JournalReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +35,13 @@ class LinkView:
         }
 
 
-async def known_links(reader: SqliteReader) -> Mapping[str, Link]:
+async def known_links(reader: JournalReader) -> Mapping[str, Link]:
     """Every link, and those that a connector has yet to take up, by account id."""
     waiting = {command.account_id: command.link for command in await reader.pending_commands() if command.link}
     return waiting | dict(await reader.links())
 
 
-async def view_links(reader: SqliteReader, now: datetime) -> list[LinkView]:
+async def view_links(reader: JournalReader, now: datetime) -> list[LinkView]:
     """Every link, and every one that a connector has yet to take up; by label, then id."""
     links = await reader.links()
     told = await _told(reader)
@@ -63,7 +63,7 @@ def _view(link: Link, state: str) -> LinkView:
     )
 
 
-async def _told(reader: SqliteReader) -> dict[str, str]:
+async def _told(reader: JournalReader) -> dict[str, str]:
     """The last status that the lifecycle stream tells of each account."""
     told: dict[str, str] = {}
     async for event in reader.read_events((LIFECYCLE,)):

@@ -19,9 +19,9 @@ from connector.cli.settings_flags import SettingsFlags, reading
 from connector.clock import SystemClock
 from connector.consent import Consent
 from connector.domains.registry import DOMAINS
-from connector.journal.sqlite import SqliteReader
 from connector.links import Command, CommandKind, Link
 from connector.master_key import read_master_key
+from connector.ports import JournalReader
 from connector.settings import Effective, Settings, nearest
 
 link_app = App(name="link", help="Connect accounts, and pause, resume or remove them.")
@@ -213,7 +213,7 @@ def _change(
 
 
 async def _command(
-    reader: SqliteReader,
+    reader: JournalReader,
     kind: CommandKind,
     account_id: str,
     *,

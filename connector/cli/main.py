@@ -16,6 +16,7 @@ from connector.cli.events import events
 from connector.cli.links import link_app
 from connector.cli.prompts import say
 from connector.cli.service import run, sandbox
+from connector.cli.topics import topics_app
 from connector.errors import ConnectorError
 
 EXAMPLES = f"""\
@@ -26,6 +27,7 @@ Examples:
   zindigi run                            poll, and write every change
   zindigi events --follow                watch the changes as they come
   zindigi events --account mine --domain loyalty --json
+  zindigi topics plan                    which Kafka topics are missing
   zindigi config show                    every setting, and where it came from
 
 Settings come from config/connector.toml, over it ZINDIGI_… environment
@@ -54,6 +56,7 @@ def make_app() -> App:
     app.command(sandbox)
     app.command(link_app)
     app.command(events)
+    app.command(topics_app)
     app.command(config_app)
     app.command(vault_app)
     return app

@@ -13,7 +13,8 @@ from cyclopts import Parameter
 
 from connector.cli.exits import UsageError
 from connector.clock import SystemClock
-from connector.journal.sqlite import SqliteReader
+from connector.journal.choice import open_reader
+from connector.ports import JournalReader
 from connector.settings import Effective, Settings, load_settings
 from connector.telemetry import configure_logging
 
@@ -52,16 +53,14 @@ class SettingsFlags:
 
 
 @asynccontextmanager
-async def reading(settings: Settings, *, make: bool = False) -> AsyncIterator[SqliteReader]:
-    """A reader of the journal; `make` makes the file where there is none.
+async def reading(settings: Settings, *, make: bool = False) -> AsyncIterator[JournalReader]:
+    """A reader of the journal; `make` makes an embedded one where there is none.
 
     Raises:
         ConfigurationError: there is none, or it cannot be used.
+        JournalError: it is away.
     """
-    journal = settings.journal
-    reader = await SqliteReader.open(
-        journal.path, clock=SystemClock(), shard_count=journal.shard_count if make else None
-    )
+    reader = await open_reader(settings, SystemClock(), make=make)
     try:
         yield reader
     finally:

@@ -6,14 +6,18 @@ at: it decides whose bank is read.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from connector.consent import Consent, ConsentStatus
-from connector.errors import DataError
+from connector.errors import DataError, JournalError
 from connector.links import Command, CommandKind, Link
+
+A = TypeVar("A")
+B = TypeVar("B")
 
 Utc = Annotated[AwareDatetime, AfterValidator(lambda instant: instant.astimezone(UTC))]
 Names = Annotated[list[str], Field(max_length=64)]
@@ -120,6 +124,18 @@ def decode_command(text: str | bytes) -> Command:
         link=_link(row.link) if row.link else None,
         domain=row.domain,
     )
+
+
+def coded(codec: Callable[[A], B], value: A) -> B:
+    """A link or command through its codec.
+
+    Raises:
+        JournalError: it cannot be understood. That stops the shard, for it decides whose bank is read.
+    """
+    try:
+        return codec(value)
+    except DataError as error:
+        raise JournalError(str(error)) from error
 
 
 def _link_fields(link: Link) -> dict[str, object]:

@@ -16,10 +16,10 @@ from typing import Final
 
 from connector.errors import ConfigurationError, FencedError, JournalError
 from connector.journal.file_lock import FileLock
-from connector.journal.link_codec import decode_command, encode_command, encode_link
+from connector.journal.link_codec import coded, decode_command, encode_command, encode_link
 from connector.journal.partition import shard_of
 from connector.journal.sqlite_file import DatabaseThread, transaction
-from connector.journal.sqlite_rows import coded, encode_headers, links_by_account, stored_event
+from connector.journal.sqlite_rows import encode_headers, links_by_account, stored_event
 from connector.links import Command, Link
 from connector.ports import Clock, Commit, StateRecord, StoredEvent
 

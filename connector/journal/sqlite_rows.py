@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterable, Mapping
-from typing import TypeVar
+from collections.abc import Iterable, Mapping
 
 import orjson
 
-from connector.errors import DataError, JournalError
-from connector.journal.link_codec import decode_link
+from connector.journal.link_codec import coded, decode_link
 from connector.links import Link
 from connector.ports import StoredEvent
-
-A = TypeVar("A")
-B = TypeVar("B")
 
 Headers = tuple[tuple[str, bytes], ...]
 
@@ -49,15 +44,3 @@ def links_by_account(rows: Iterable[tuple[str]]) -> Mapping[str, Link]:
     """Rows of `links` (their value) by account id."""
     links = (coded(decode_link, row[0]) for row in rows)
     return {link.account_id: link for link in links}
-
-
-def coded(codec: Callable[[A], B], value: A) -> B:
-    """A link or command through its codec.
-
-    Raises:
-        JournalError: it cannot be understood. That stops the shard, for it decides whose bank is read.
-    """
-    try:
-        return codec(value)
-    except DataError as error:
-        raise JournalError(str(error)) from error

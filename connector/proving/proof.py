@@ -6,7 +6,6 @@ The bank's own books are the measure of what was told; the connector's word is t
 from __future__ import annotations
 
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import anyio
@@ -15,7 +14,7 @@ from connector.avro import decode_event
 from connector.clock import SystemClock
 from connector.domains.lifecycle import NAME as LIFECYCLE
 from connector.domains.registry import DOMAINS
-from connector.journal.sqlite import SqliteReader
+from connector.journal.choice import open_reader
 from connector.proving.rig import LOOK_SECONDS, Rig, RigError
 from connector.sandbox.oracle import Verdict, judge
 
@@ -23,9 +22,9 @@ TOPICS = (*DOMAINS, LIFECYCLE)
 SETTLE_SECONDS = 60.0
 
 
-async def read_journal(path: Path, topics: tuple[str, ...] = TOPICS) -> list[tuple[str, dict[str, Any]]]:
-    """Every committed event as (topic, envelope), in journal order."""
-    reader = await SqliteReader.open(path, clock=SystemClock())
+async def read_journal(rig: Rig, topics: tuple[str, ...] = TOPICS) -> list[tuple[str, dict[str, Any]]]:
+    """Every committed event of a rig's journal as (topic, envelope), in journal order."""
+    reader = await open_reader(rig.settings(), SystemClock())
     try:
         return [(stored.topic, decode_event(stored.value)) async for stored in reader.read_events(topics)]
     finally:
@@ -35,11 +34,11 @@ async def read_journal(path: Path, topics: tuple[str, ...] = TOPICS) -> list[tup
 async def prove(rig: Rig, *, settled: bool = True, lockstep: bool = False) -> Verdict:
     """What the oracle says of a rig's journal as it stands."""
     truth = await rig.ask_bank("truth")
-    return judge(truth, await read_journal(rig.journal_path), rig.msisdn_of, settled=settled, lockstep=lockstep)
+    return judge(truth, await read_journal(rig), rig.msisdn_of, settled=settled, lockstep=lockstep)
 
 
 async def wait_settled(rig: Rig, *, within_seconds: float = SETTLE_SECONDS) -> None:
-    """Until a checkpoint vouches for everything that a bank at rest shows; the bank must stand still by now.
+    """Until checkpoints of all shards vouch for everything that a bank at rest shows; it must stand still by now.
 
     Raises:
         RigError: the connector ended by itself.
@@ -60,8 +59,10 @@ async def _served(rig: Rig) -> bool:
 
 
 async def _reconciled(rig: Rig, since: datetime) -> bool:
-    for _, event in reversed(await read_journal(rig.journal_path, (LIFECYCLE,))):
+    newest: dict[str, dict[str, Any]] = {}
+    for _, event in await read_journal(rig, (LIFECYCLE,)):
         if event["event_type"] == "Checkpoint":
-            told = event["after"]["checkpoint"]
-            return told["behind_count"] == 0 and (told["reconciled_until"] or since) > since
-    return False
+            newest[event["account_id"]] = event["after"]["checkpoint"]
+    return len(newest) == rig.settings().journal.shard_count and all(
+        told["behind_count"] == 0 and (told["reconciled_until"] or since) > since for told in newest.values()
+    )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from anyio.abc import ByteReceiveStream, Process
 
 from connector.clock import SystemClock
 from connector.errors import ConnectorError
+from connector.settings import Settings, load_settings
 
 STARTING_SECONDS = 30.0
 LOGIN_SECONDS = 60.0
@@ -32,6 +34,7 @@ ENDING_SECONDS = 15.0
 ANSWER_SECONDS = 30.0
 CLIENT_LOST_CALLS = 3
 LOOK_SECONDS = 0.05
+KAFKA_SHARDS = 2
 FAST_CADENCE = {"head_interval_seconds": 0.4, "reconcile_interval_seconds": 1.2}
 
 
@@ -62,17 +65,31 @@ class Rig:
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, directory: Path, scenario: str, *, seed: int, entry: str = "connector.cli", lockstep: bool = False
+        cls,
+        directory: Path,
+        scenario: str,
+        *,
+        seed: int,
+        entry: str = "connector.cli",
+        lockstep: bool = False,
+        kafka: str | None = None,
     ) -> AsyncIterator[Rig]:
-        """A bank that serves `scenario`, a fresh vault key and a configuration with a quick cadence."""
+        """A bank that serves `scenario`, a fresh vault key and a configuration with a quick cadence.
+
+        `kafka` names bootstrap servers: then the journal is on topics made there, under a prefix of their own.
+        """
         port_file = directory / "bank.port"
         command = [sys.executable, "-m", "connector.proving.bank", scenario, str(seed), str(port_file)]
         bank = await anyio.open_process(command, stdin=subprocess.DEVNULL, stdout=None, stderr=None)
         try:
             port = await _wait_for_port(bank, port_file)
             rig = cls(directory, bank, f"http://127.0.0.1:{port}", entry)
-            rig.config_path.write_text(_config(directory, rig.base_url, lockstep=lockstep), encoding="utf-8")
+            journal = _embedded(directory) if kafka is None else _on_kafka(kafka)
+            text = _config(directory, rig.base_url, journal, lockstep=lockstep)
+            rig.config_path.write_text(text, encoding="utf-8")
             await rig.run_command("vault", "init")
+            if kafka is not None:
+                await rig.run_command("topics", "apply")
             try:
                 yield rig
             finally:
@@ -87,10 +104,9 @@ class Rig:
         """The connector's configuration."""
         return self.directory / "connector.toml"
 
-    @property
-    def journal_path(self) -> Path:
-        """The embedded journal."""
-        return self.directory / "journal.db"
+    def settings(self) -> Settings:
+        """What the configuration says."""
+        return load_settings(self.config_path).settings
 
     @property
     def log_path(self) -> Path:
@@ -225,7 +241,27 @@ async def _end(process: Process) -> int:
     return await process.wait()
 
 
-def _config(directory: Path, base_url: str, *, lockstep: bool) -> str:
+def _embedded(directory: Path) -> str:
+    return f"""\
+[journal]
+path = "{directory}/journal.db"
+"""
+
+
+def _on_kafka(bootstrap_servers: str) -> str:
+    return f"""\
+[journal]
+kind = "kafka"
+shard_count = {KAFKA_SHARDS}
+
+[kafka]
+bootstrap_servers = "{bootstrap_servers}"
+prefix = "rig-{secrets.token_hex(4)}"
+replication_factor = 1
+"""
+
+
+def _config(directory: Path, base_url: str, journal: str, *, lockstep: bool) -> str:
     cadence = dict(FAST_CADENCE)
     if lockstep:
         cadence["reconcile_interval_seconds"] = cadence["head_interval_seconds"]
@@ -241,9 +277,7 @@ base_url = "{base_url}"
 path = "{directory}/vault.db"
 master_key_file = "{directory}/master.key"
 
-[journal]
-path = "{directory}/journal.db"
-
+{journal}
 [commit]
 linger_seconds = 0.05
 checkpoint_seconds = 0.5

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from random import Random
@@ -13,7 +13,7 @@ import anyio
 from connector.clock import SystemClock
 from connector.domains.registry import DOMAINS
 from connector.errors import FencedError, JournalError
-from connector.journal.sqlite import SqliteJournal
+from connector.journal.choice import open_journal
 from connector.ports import Clock, Journal, Source, Vault
 from connector.runtime.backend import BackendLimits
 from connector.runtime.options import Cadence, WorkerOptions
@@ -22,11 +22,16 @@ from connector.runtime.shard_worker import ShardWorker
 from connector.settings import Settings
 from connector.sources.zindigi.options import ZindigiOptions
 from connector.sources.zindigi.source import ZindigiSource
-from connector.telemetry import logger
+from connector.telemetry import RepeatedFailures, logger
 from connector.vault import SqliteVault
 
 RESTORE_PAUSE_SECONDS = 1.0
 """Between an unknown outcome and taking the shard up again."""
+REMINDER_SECONDS = 600.0
+"""How often it is said again that a shard cannot be taken up."""
+
+JournalOpener = Callable[[Settings, Clock], Awaitable[Journal]]
+"""Opens the journal that the settings name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +46,16 @@ class Edges:
 
 @asynccontextmanager
 async def edges_of(
-    settings: Settings, master_key: bytes, journal_type: type[SqliteJournal] = SqliteJournal
+    settings: Settings, master_key: bytes, opening: JournalOpener = open_journal
 ) -> AsyncIterator[Edges]:
     """The real edges, as set; released at the end.
 
     Raises:
         ConfigurationError: a file is held by another connector, is of another format, or the key does not fit.
+        JournalError: the journal is away.
     """
     clock = SystemClock()
-    journal = await journal_type.open(settings.journal.path, shard_count=settings.journal.shard_count)
+    journal = await opening(settings, clock)
     try:
         vault = await SqliteVault.open(settings.vault.path, master_key)
         try:
@@ -67,16 +73,15 @@ async def edges_of(
             await journal.close()
 
 
-async def run_connector(
-    settings: Settings, master_key: bytes, journal_type: type[SqliteJournal] = SqliteJournal
-) -> None:
+async def run_connector(settings: Settings, master_key: bytes, opening: JournalOpener = open_journal) -> None:
     """Run until SIGTERM or SIGINT, then finish what is in flight and return.
 
     Raises:
         ConfigurationError: it must not start.
         FencedError: another connector took over; this one must not fight for it. Comes within an ExceptionGroup.
+        JournalError: the journal is away at the start; later on it is waited for.
     """
-    async with edges_of(settings, master_key, journal_type) as edges:
+    async with edges_of(settings, master_key, opening) as edges:
         await work(edges, worker_options(settings))
 
 
@@ -99,7 +104,11 @@ async def _stop_on_signal(stop: anyio.Event) -> None:
 
 
 async def work_shard(number: int, edges: Edges, options: WorkerOptions, stop: anyio.Event) -> None:
-    """Work a shard; after an unknown outcome, take it up again from what the journal holds."""
+    """Work a shard; after an unknown outcome, take it up again from what the journal holds.
+
+    While the journal is away that is tried again and again, but said only once.
+    """
+    failures = RepeatedFailures(logger(__name__), edges.clock.monotonic, interval_seconds=REMINDER_SECONDS)
     while not stop.is_set():
         worker = ShardWorker(
             number,
@@ -111,12 +120,36 @@ async def work_shard(number: int, edges: Edges, options: WorkerOptions, stop: an
             random=Random(),  # noqa: S311  # spreads load, guards nothing
         )
         try:
-            await worker.run(stop)
+            await _run_unless_stopped(worker, stop)
         except* FencedError:
             raise
         except* JournalError as errors:
-            logger(__name__).warning("shard_dropped", shard=number, exc_info=errors.exceptions[0])
+            if worker.restored.is_set():
+                failures.settle("shard")
+            failures.warn("shard", "shard_dropped", shard=number, exc_info=_first(errors))
             await edges.clock.sleep(RESTORE_PAUSE_SECONDS)
+
+
+async def _run_unless_stopped(worker: ShardWorker, stop: anyio.Event) -> None:
+    """Run the worker; `stop` also ends the wait for a shard that cannot be had yet."""
+    async with anyio.create_task_group() as tasks:
+
+        async def give_up_waiting() -> None:
+            await stop.wait()
+            if not worker.restored.is_set():
+                tasks.cancel_scope.cancel()
+
+        tasks.start_soon(give_up_waiting)
+        await worker.run(stop)
+        tasks.cancel_scope.cancel()
+
+
+def _first(errors: BaseExceptionGroup[JournalError]) -> BaseException:
+    """The first error that is no group."""
+    error: BaseException = errors
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 def source_options(settings: Settings) -> ZindigiOptions:

@@ -57,6 +57,8 @@ class ShardWorker:
         self._source = PacedSource(source, clock, self._board.backends)
         self.polls = Polls(self._source, Poller(self._source, options.polls), clock, options.cadence)
         self.accounts: dict[str, AccountMemory] = {}
+        self.restored = anyio.Event()
+        """Set once the shard is ours and memory mirrors it."""
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
@@ -97,6 +99,7 @@ class ShardWorker:
             options=self._options,
         )
         tasks.start_soon(self.commits.run)
+        self.restored.set()
         self._log.info("shard_restored", accounts_count=len(self.accounts), commit_number=restored.commit_number)
 
     async def run(self, stop: anyio.Event) -> None:

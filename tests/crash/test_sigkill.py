@@ -24,7 +24,7 @@ KILLS = 4
 async def waiting_for_holder(rig: Rig) -> set[str]:
     """Accounts whose last word is that the holder must act."""
     last = {}
-    for topic, event in await read_journal(rig.journal_path):
+    for topic, event in await read_journal(rig):
         if topic == "lifecycle" and event["event_type"].startswith("Link"):
             last[event["account_id"]] = event["event_type"]
     return {account_id for account_id, told in last.items() if told == "LinkActionRequired"}
@@ -48,10 +48,12 @@ async def settle(rig: Rig) -> int:
     raise AssertionError(f"the connector did not come to rest: {rig.log_path.read_text(encoding='utf-8')[-4000:]}")
 
 
-async def live_through_kills(directory: Path, seed: int, *, entry: str = "connector.cli") -> Rig:
+async def live_through_kills(
+    directory: Path, seed: int, *, entry: str = "connector.cli", kafka: str | None = None
+) -> Rig:
     random = Random(seed)
     clock = SystemClock()
-    async with Rig.open(directory, "crash", seed=seed, entry=entry) as rig:
+    async with Rig.open(directory, "crash", seed=seed, entry=entry, kafka=kafka) as rig:
         holders = await rig.holders()
         for holder in holders:
             await rig.link(holder)

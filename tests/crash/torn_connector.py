@@ -20,9 +20,9 @@ from connector.cli.main import execute
 from connector.journal.sqlite import SqliteJournal, SqliteShard
 from connector.journal.sqlite_file import transaction
 from connector.master_key import read_master_key
-from connector.ports import Commit
+from connector.ports import Clock, Commit
 from connector.runtime.connector import run_connector
-from connector.settings import load_settings
+from connector.settings import Settings, load_settings
 
 DEATH_PROBABILITY = 0.3
 _RANDOM = Random(os.getpid())
@@ -65,13 +65,18 @@ class EventsFirstJournal(SqliteJournal):
 JOURNALS = {"state-first": StateFirstJournal, "events-first": EventsFirstJournal}
 
 
+async def open_torn(settings: Settings, _clock: Clock) -> SqliteJournal:
+    journal_type = JOURNALS[os.environ["TORN"]]
+    return await journal_type.open(settings.journal.path, shard_count=settings.journal.shard_count)
+
+
 def main(arguments: list[str]) -> int:
     if arguments[0] != "run":
         return execute(arguments)
     effective = load_settings(Path(arguments[arguments.index("--config") + 1]))
     settings = effective.settings
     key = read_master_key(settings, effective.sources)
-    anyio.run(partial(run_connector, settings, key, JOURNALS[os.environ["TORN"]]))
+    anyio.run(partial(run_connector, settings, key, open_torn))
     return 0
 
 

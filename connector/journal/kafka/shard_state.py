@@ -1,0 +1,165 @@
+"""Committed state of one shard, read back: the runtime's sealed values, and the journal's own few keys beside them.
+
+The journal's own keys are in clear: `shard/<p>/commit` holds the number of the last commit and its owner, written by
+every transaction; `shard/<p>/applied/<command id>` says when a command was applied, so that none is applied twice.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+
+from connector.errors import JournalError
+from connector.journal.kafka.options import KafkaOptions
+from connector.journal.kafka.partitions import (
+    Patience,
+    Watermarks,
+    rounds_up_to,
+    seek,
+    start_consumer,
+    stop_consumer,
+)
+
+_FIRST_STEP_BACK: Final = 500
+_STEP_GROWTH: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """How far a shard is, and who brought it there (`host:pid:nonce`)."""
+
+    number: int = 0
+    owner: str = ""
+
+    def encode(self) -> bytes:
+        """As written."""
+        return json.dumps({"format": 1, "number": self.number, "owner": self.owner}).encode()
+
+    @classmethod
+    def decode(cls, value: bytes) -> Mark:
+        """What `encode` wrote.
+
+        Raises:
+            JournalError: it is something else.
+        """
+        try:
+            written = json.loads(value)
+            if written["format"] == 1:
+                return cls(int(written["number"]), str(written["owner"]))
+        except (ValueError, KeyError, TypeError):
+            pass
+        raise JournalError("the mark of a shard's last commit cannot be understood: was it written by another release?")
+
+
+def mark_key(shard: int) -> bytes:
+    """Where a shard's mark is."""
+    return f"shard/{shard}/commit".encode()
+
+
+def applied_prefix(shard: int) -> bytes:
+    """What the keys of applied commands begin with."""
+    return f"shard/{shard}/applied/".encode()
+
+
+@dataclass(slots=True)
+class ShardState:
+    """Everything committed in a shard's state partition. `values` holds no key of the journal's own.
+
+    `applied` maps command ids to when they were applied, in milliseconds since the epoch.
+    """
+
+    shard: int
+    mark: Mark = field(default_factory=Mark)
+    applied: dict[str, int] = field(default_factory=dict)
+    values: dict[bytes, bytes] = field(default_factory=dict)
+
+    def take(self, key: bytes, value: bytes | None) -> None:
+        """Fold one record in."""
+        if key == mark_key(self.shard):
+            self.mark = Mark.decode(value) if value is not None else Mark()
+        elif key.startswith(applied_prefix(self.shard)):
+            command_id = key.removeprefix(applied_prefix(self.shard)).decode()
+            if value is None:
+                self.applied.pop(command_id, None)
+            else:
+                self.applied[command_id] = int(value)
+        elif value is None:
+            self.values.pop(key, None)
+        else:
+            self.values[key] = value
+
+
+class StateReader:
+    """Reads the state partitions of one deployment. `committed` is False only where a test breaks it on purpose."""
+
+    committed = True
+
+    def __init__(self, options: KafkaOptions, watermarks: Watermarks, topic: str, patience: Patience) -> None:
+        self._options = options
+        self._watermarks = watermarks
+        self._topic = topic
+        self._patience = patience
+
+    async def read(self, shard: int) -> ShardState:
+        """The state of a shard up to its present end; of several values under a key the last one.
+
+        Raises:
+            JournalError: the brokers do not answer, or a transaction hangs.
+        """
+        partition = TopicPartition(self._topic, shard)
+        state = ShardState(shard)
+        consumer = await start_consumer(self._options, committed=self.committed)
+        try:
+            ends = await self.ends(partition)
+            seek(consumer, await self._watermarks.beginning([partition]))
+            async for records in rounds_up_to(consumer, ends, self._patience):
+                for record in _of(records, partition):
+                    state.take(record.key, record.value)
+        finally:
+            await stop_consumer(consumer)
+        return state
+
+    async def ends(self, partition: TopicPartition) -> Mapping[TopicPartition, int]:
+        """Where restoring ends: at the high watermark, for below it may be what is committed only in a moment."""
+        return await self._watermarks.high([partition])
+
+    async def last_mark(self, shard: int) -> Mark:
+        """The mark of the last commit that is known by now, without reading all of the state.
+
+        Raises:
+            JournalError: the brokers do not answer.
+        """
+        partition = TopicPartition(self._topic, shard)
+        consumer = await start_consumer(self._options, committed=True)
+        try:
+            # Not the high watermark: below it may be an open transaction of ours that nobody has ended yet.
+            end = (await self._watermarks.stable([partition]))[partition]
+            beginning = (await self._watermarks.beginning([partition]))[partition]
+            step = _FIRST_STEP_BACK
+            while True:
+                start = max(beginning, end - step)
+                found = await self._mark_between(consumer, partition, start, end)
+                if found is not None or start == beginning:
+                    return found or Mark()
+                step *= _STEP_GROWTH
+        finally:
+            await stop_consumer(consumer)
+
+    async def _mark_between(
+        self, consumer: AIOKafkaConsumer, partition: TopicPartition, start: int, end: int
+    ) -> Mark | None:
+        seek(consumer, {partition: start})
+        found = None
+        async for records in rounds_up_to(consumer, {partition: end}, self._patience):
+            for record in _of(records, partition):
+                if record.key == mark_key(partition.partition) and record.value is not None:
+                    found = Mark.decode(record.value)
+        return found
+
+
+def _of(records: Mapping[TopicPartition, list[ConsumerRecord]], partition: TopicPartition) -> list[ConsumerRecord]:
+    return records.get(partition, [])

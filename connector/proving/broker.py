@@ -1,0 +1,298 @@
+"""A real Kafka broker on this machine, for proofs and demos: Apache Kafka from Maven's jars, one process, on loopback.
+
+`python -m connector.proving.broker` runs one until Ctrl-C (`make kafka`). Everything it writes is in its directory; it
+is started and ended by its process id. Not for production: one node, no replication, no authentication.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import hashlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Final
+
+from connector.errors import ConnectorError
+
+STARTING_SECONDS: Final = 90.0
+ENDING_SECONDS: Final = 30.0
+RESOLVING_SECONDS: Final = 600.0
+LOOK_SECONDS: Final = 0.05
+TOOLS: Final = ("java", "mvn")
+INSTALL: Final = "install a JDK of 17 or later and Maven (Debian, Ubuntu: apt install openjdk-17-jdk-headless maven)"
+READY: Final = "Kafka Server started"
+_HEAP: Final = ("-Xms128m", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+_TOOL_HEAP: Final = ("-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+_RESOURCES: Final = files("connector.proving") / "kafka"
+
+
+class BrokerError(ConnectorError):
+    """The broker cannot be had, or did not do what it should."""
+
+
+def missing_tools() -> tuple[str, ...]:
+    """Which of Java and Maven are not on this machine."""
+    return tuple(tool for tool in TOOLS if shutil.which(tool) is None)
+
+
+def jars() -> Path:
+    """The directory of the broker's jars; resolved by Maven the first time, and kept in the user's cache.
+
+    Raises:
+        BrokerError: Java or Maven is missing, or Maven cannot fetch them.
+    """
+    missing = missing_tools()
+    if missing:
+        raise BrokerError(f"a local broker needs {' and '.join(missing)}: {INSTALL}")
+    pom = (_RESOURCES / "pom.xml").read_bytes()
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "zindigi-kafka"
+    wanted = cache / hashlib.sha256(pom).hexdigest()[:16]
+    if wanted.is_dir():
+        return wanted
+    cache.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=".resolving-", dir=cache))
+    try:
+        with as_file(_RESOURCES / "pom.xml") as path:
+            done = subprocess.run(  # noqa: S603  # a fixed command
+                [
+                    *("mvn", "--batch-mode", "--quiet", "--file", str(path), "dependency:copy-dependencies"),
+                    *("-DincludeScope=runtime", f"-DoutputDirectory={draft}"),
+                ],
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=RESOLVING_SECONDS,
+            )
+        if done.returncode != 0:
+            said = [line for line in done.stdout.splitlines() if "ERROR" in line]
+            raise BrokerError(f"Maven could not fetch the broker's jars: {said[0] if said else done.stderr.strip()}")
+        with suppress(OSError):  # another process was quicker: its jars are the same
+            draft.rename(wanted)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return wanted
+
+
+def free_port() -> int:
+    """A loopback port that nobody listens on at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Broker:
+    """One broker and controller. Restarted on the same port and data as often as wanted.
+
+    Attributes:
+        port: where clients connect, on 127.0.0.1.
+    """
+
+    def __init__(self, directory: Path, *, port: int = 0) -> None:
+        self.directory = directory
+        self.port = port or free_port()
+        self._controller_port = free_port()
+        self._jars = jars()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """What clients are given."""
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int | None:
+        """The process id while it runs."""
+        return self._process.pid if self._process is not None else None
+
+    @property
+    def log_path(self) -> Path:
+        """What it said, over all its lives."""
+        return self.directory / "broker.log"
+
+    def start(self) -> None:
+        """Start it and wait until it takes clients.
+
+        Raises:
+            BrokerError: it ended, or was not up in time; the end of its log is in the message.
+        """
+        if self._process is not None:
+            raise BrokerError("the broker runs already")
+        self._format()
+        with self.log_path.open("ab") as log:
+            place = log.tell()
+            self._process = subprocess.Popen(  # noqa: S603  # a fixed command
+                self._java(*_HEAP, "kafka.Kafka", str(self._properties_path)),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + STARTING_SECONDS
+        while READY.encode() not in self._said(place):
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                self.kill()
+                raise BrokerError(f"the broker did not start: {self._said(place)[-2000:].decode(errors='replace')}")
+            time.sleep(LOOK_SECONDS)
+
+    def stop(self) -> None:
+        """SIGTERM, and SIGKILL if that takes too long. Nothing happens where it does not run."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.send_signal(signal.SIGCONT)
+        process.terminate()
+        try:
+            process.wait(ENDING_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def kill(self) -> None:
+        """SIGKILL: what was not flushed by the kernel's own pace is what a crash of the process leaves."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.wait()
+
+    def pause(self) -> None:
+        """SIGSTOP: it holds every connection and answers nothing."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """SIGCONT."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
+
+    def tool(self, name: str, *arguments: str, seconds: float = 60.0) -> str:
+        """Run one of Kafka's own command-line classes against this broker's jars; what it printed.
+
+        Raises:
+            BrokerError: it failed.
+        """
+        try:
+            done = subprocess.run(  # noqa: S603  # a fixed command
+                self._java(*_TOOL_HEAP, name, *arguments),
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=seconds,
+            )
+        except subprocess.TimeoutExpired as late:
+            raise BrokerError(f"{name} did not end within {seconds:.0f} s") from late
+        if done.returncode != 0:
+            raise BrokerError(f"{name} ended with {done.returncode}: {done.stderr[-2000:]}{done.stdout[-500:]}")
+        return done.stdout
+
+    @property
+    def _properties_path(self) -> Path:
+        return self.directory / "server.properties"
+
+    def _java(self, *arguments: str) -> list[str]:
+        with as_file(_RESOURCES / "log4j2.properties") as logging:
+            return ["java", f"-Dlog4j2.configurationFile={logging}", "-cp", f"{self._jars}/*", *arguments]
+
+    def _said(self, place: int) -> bytes:
+        with self.log_path.open("rb") as log:
+            log.seek(place)
+            return log.read()
+
+    def _format(self) -> None:
+        """Lay the broker's storage out, once."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self._properties_path.write_text(self._properties(), encoding="utf-8")
+        if (self.directory / "data" / "meta.properties").exists():
+            return
+        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        cluster = f"z{cluster[1:]}"  # a leading hyphen would be taken for an option
+        self.tool(
+            *("kafka.tools.StorageTool", "format", "--standalone"),
+            *("-t", cluster, "-c", str(self._properties_path)),
+        )
+
+    def _properties(self) -> str:
+        return f"""\
+process.roles=broker,controller
+node.id=1
+listeners=PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{self._controller_port}
+advertised.listeners=PLAINTEXT://127.0.0.1:{self.port}
+controller.listener.names=CONTROLLER
+controller.quorum.bootstrap.servers=127.0.0.1:{self._controller_port}
+log.dirs={self.directory}/data
+auto.create.topics.enable=false
+offsets.topic.num.partitions=1
+offsets.topic.replication.factor=1
+transaction.state.log.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+transaction.abort.timed.out.transaction.cleanup.interval.ms=500
+group.initial.rebalance.delay.ms=0
+broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=500
+log.cleaner.dedupe.buffer.size=2097152
+log.cleaner.backoff.ms=500
+num.network.threads=2
+num.io.threads=4
+background.threads=2
+"""
+
+
+@contextmanager
+def running_broker(directory: Path, *, port: int = 0) -> Iterator[Broker]:
+    """A broker that is up; ended at the end of the block.
+
+    Raises:
+        BrokerError: it cannot be had.
+    """
+    broker = Broker(directory, port=port)
+    try:
+        broker.start()
+        yield broker
+    finally:
+        broker.stop()
+
+
+def main() -> int:
+    """Run a broker in the foreground until SIGTERM or Ctrl-C."""
+    parser = argparse.ArgumentParser(prog="make kafka", description=main.__doc__)
+    parser.add_argument("--directory", type=Path, default=Path("data/kafka"), help="its files, kept between runs")
+    parser.add_argument(
+        "--port", type=int, default=9092, help="where clients connect, on 127.0.0.1; 0 takes a free one"
+    )
+    arguments = parser.parse_args()
+    # SIGTERM ends it as Ctrl-C does, at any moment, so that the broker is ended in turn.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with running_broker(arguments.directory.absolute(), port=arguments.port) as broker:
+            sys.stdout.write(
+                f"Kafka runs on {broker.bootstrap_servers} (pid {broker.pid}, log {broker.log_path}). Ctrl-C ends it.\n"
+                f"Use it: --set journal.kind=kafka --set kafka.bootstrap_servers={broker.bootstrap_servers}\n"
+            )
+            sys.stdout.flush()
+            while True:
+                signal.pause()
+    except KeyboardInterrupt:
+        sys.stdout.write("Kafka is stopped.\n")
+    except BrokerError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

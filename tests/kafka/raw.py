@@ -1,0 +1,73 @@
+"""Clients that are none of ours: transactions of strangers, and looks at the bare log."""
+
+from __future__ import annotations
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+
+from connector.journal.kafka.topics import wanted_topics
+from tests.contract.journal.backends import KafkaBackend
+from tests.contract.journal.suite import SHARD
+
+
+def partition_of(backend: KafkaBackend, topic: str) -> TopicPartition:
+    return TopicPartition(backend.options.topic(topic), SHARD)
+
+
+async def open_transaction(
+    backend: KafkaBackend, transactional_id: str, *topics: str, timeout_ms: int = 600_000
+) -> AIOKafkaProducer:
+    """Somebody's transaction with a record in each of `topics`, neither committed nor aborted."""
+    producer = AIOKafkaProducer(
+        transactional_id=transactional_id,
+        transaction_timeout_ms=timeout_ms,
+        **backend.options.client_arguments(),
+    )
+    await producer.start()
+    await producer.begin_transaction()
+    for topic in topics:
+        await producer.send_and_wait(backend.options.topic(topic), b"x", key=b"a/d/stranger", partition=SHARD)
+    return producer
+
+
+async def bare_log(backend: KafkaBackend, topic: str) -> list[tuple[int, bytes, bytes | None]]:
+    """Every record that is physically there, committed or not: offset, key, value."""
+    partition = partition_of(backend, topic)
+    consumer = AIOKafkaConsumer(isolation_level="read_uncommitted", **backend.options.client_arguments())
+    await consumer.start()
+    try:
+        consumer.assign([partition])
+        await consumer.seek_to_beginning(partition)
+        end = (await consumer.end_offsets([partition]))[partition]
+        found = []
+        while await consumer.position(partition) < end:
+            for records in (await consumer.getmany(timeout_ms=100)).values():
+                found += [(record.offset, record.key, record.value) for record in records]
+        return found
+    finally:
+        await consumer.stop()
+
+
+async def high_watermark(backend: KafkaBackend, topic: str) -> int:
+    partition = partition_of(backend, topic)
+    consumer = AIOKafkaConsumer(**backend.options.client_arguments())
+    await consumer.start()
+    try:
+        ends: dict[TopicPartition, int] = await consumer.end_offsets([partition])
+        return ends[partition]
+    finally:
+        await consumer.stop()
+
+
+async def configure(backend: KafkaBackend, topic: str, **config: object) -> None:
+    """Set a topic's configuration to what it was made with, and these (`max_message_bytes` for `max.message.bytes`)."""
+    name = backend.options.topic(topic)
+    made = next(dict(spec.config) for spec in wanted_topics(backend.options) if spec.name == name)
+    made |= {key.replace("_", "."): str(value) for key, value in config.items()}
+    admin = AIOKafkaAdminClient(**backend.options.client_arguments())
+    await admin.start()
+    try:
+        await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, made)])
+    finally:
+        await admin.close()

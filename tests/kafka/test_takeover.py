@@ -1,0 +1,345 @@
+"""Owners that overlap, come back, or leave something behind; each beside the mistake that would do harm with it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import anyio
+import anyio.to_thread
+import pytest
+
+from connector.errors import FencedError, JournalError
+from connector.journal.kafka.journal import KafkaJournal
+from connector.proving.broker import Broker
+from tests.contract.journal.backends import KafkaBackend, backend_named
+from tests.contract.journal.samples import numbered_commit
+from tests.contract.journal.suite import ROOT, SHARD, kill_and_check, opened, require_untorn, state_of
+from tests.kafka import breaks
+from tests.kafka.raw import bare_log, configure, high_watermark, open_transaction, partition_of
+from tests.support.log_watch import logged
+
+pytestmark = pytest.mark.anyio
+
+
+async def frozen_and_thawed(backend: KafkaBackend) -> tuple[int | None, str, int]:
+    """A process that commits is stopped, its shard taken over, and the process let go on.
+
+    What it ended with (None: it did not), what it said, and the last number of the successor.
+    """
+    command = [sys.executable, "-m", "tests.contract.journal.crash_writer", backend.name, backend.location, str(SHARD)]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ
+    ) as writer:
+        try:
+            assert writer.stdout is not None
+            assert writer.stderr is not None
+            for _ in range(5):
+                await anyio.to_thread.run_sync(writer.stdout.readline)
+            writer.send_signal(signal.SIGSTOP)
+            async with opened(backend) as (journal, _reader):
+                shard = await journal.acquire(SHARD)
+                number = shard.committed_number
+                for _ in range(3):
+                    number += 1
+                    await shard.commit(numbered_commit(SHARD, number))
+                writer.send_signal(signal.SIGCONT)
+                try:
+                    _, said = await anyio.to_thread.run_sync(lambda: writer.communicate(timeout=8))
+                except subprocess.TimeoutExpired:
+                    return None, "", number
+                return writer.returncode, said, number
+        finally:
+            writer.kill()
+
+
+async def test_a_frozen_owner_that_wakes_after_a_takeover_is_fenced(backend: KafkaBackend) -> None:
+    code, said, number = await frozen_and_thawed(backend)
+    assert code not in {0, None}
+    assert "was taken over by another connector" in said
+    assert await require_untorn(backend, number, "after a thaw") == number
+
+
+async def test_an_owner_that_nobody_can_fence_is_caught(backend: KafkaBackend) -> None:
+    unfenced = replace(backend, name="kafka-unfenced", journal_type=breaks.UnfencedJournal)
+    code, _, number = await frozen_and_thawed(unfenced)
+    with pytest.raises(AssertionError, match=r"torn|is the last"):
+        await require_untorn(backend, number, f"after {code}")
+
+
+async def overlap(backend: KafkaBackend) -> bool:
+    """A successor has just restored when its predecessor commits; whether that commit went through."""
+    async with opened(backend) as (_journal, _reader), opened(backend) as (successor_journal, _):
+        predecessor_backend = replace(backend, journal_type=KafkaJournal)
+        async with opened(predecessor_backend) as (journal, _reader):
+            predecessor = await journal.acquire(SHARD)
+            await predecessor.commit(numbered_commit(SHARD, 1))
+            went_through = False
+
+            async def zombie() -> None:
+                nonlocal went_through
+                try:
+                    await predecessor.commit(numbered_commit(SHARD, 2))
+                    went_through = True
+                except FencedError:
+                    pass
+
+            successor_journal.states.interlude = zombie
+            successor = await successor_journal.acquire(SHARD)
+            await successor.commit(numbered_commit(SHARD, successor.committed_number + 1))
+            return went_through
+
+
+async def test_nobody_commits_between_fencing_and_restoring(backend: KafkaBackend) -> None:
+    assert not await overlap(replace(backend, journal_type=breaks.ScriptedJournal))
+    assert await require_untorn(backend, 2, "after an overlap") == 2
+
+
+async def test_restoring_before_fencing_is_caught(backend: KafkaBackend) -> None:
+    assert await overlap(replace(backend, journal_type=breaks.RestoringFirstJournal))
+    with pytest.raises(AssertionError, match="torn"):
+        await require_untorn(backend, 2, "after an overlap")
+
+
+async def test_no_tug_of_war(backend: KafkaBackend) -> None:
+    """A connector whose failed shard was taken over meanwhile leaves it to the new owner, and names it."""
+    async with opened(backend) as (journal, _reader), opened(backend) as (rival, _):
+        shard = await journal.acquire(SHARD)
+        await shard.commit(numbered_commit(SHARD, 1))
+        with pytest.raises(JournalError):
+            await shard.commit(numbered_commit(SHARD, 9))
+        owner = await rival.acquire(SHARD)
+        await anyio.sleep(0.2)
+        with pytest.raises(FencedError, match=rf"taken over by another connector \(.*:{os.getpid()}:"):
+            await journal.acquire(SHARD)
+        await owner.commit(numbered_commit(SHARD, 2))
+    await require_untorn(backend, 2, "after a tug of war")
+
+
+async def test_a_journal_without_transactions_is_caught(backend: KafkaBackend) -> None:
+    caught = []
+    for seed in range(12):
+        plain = backend_named("kafka-plain", backend.location)
+        try:
+            await kill_and_check(plain, seed)
+        except AssertionError as error:
+            caught.append(str(error))
+            break
+    assert any("torn" in complaint or "is the last" in complaint for complaint in caught)
+
+
+async def aborted_then_restored(backend: KafkaBackend) -> int:
+    """An owner dies with a transaction whose state is written and whose end is not; what its successor restores."""
+    async with opened(replace(backend, journal_type=KafkaJournal)) as (journal, _reader):
+        shard = await journal.acquire(SHARD)
+        await shard.commit(numbered_commit(SHARD, 1))
+        producer = shard._producer
+        first, rest = producer._batches(shard._outgoing(numbered_commit(SHARD, 2)))
+        await producer.client.begin_transaction()
+        for topic, batch in (*first, *rest):
+            await (await producer.client.send_batch(batch, topic, partition=SHARD))
+    async with opened(backend) as (journal, _reader):
+        return (await journal.acquire(SHARD)).committed_number
+
+
+async def test_what_was_aborted_is_not_restored(backend: KafkaBackend) -> None:
+    assert await aborted_then_restored(backend) == 1
+    assert await require_untorn(backend, 1, "after an abort") == 1
+
+
+async def test_restoring_what_was_aborted_is_caught(backend: KafkaBackend) -> None:
+    number = await aborted_then_restored(replace(backend, journal_type=breaks.UncommittedJournal))
+    with pytest.raises(AssertionError, match="is the last"):
+        await require_untorn(backend, number, "after an abort")
+
+
+async def hanging(backend: KafkaBackend, broker: Broker) -> tuple[bool, str]:
+    """Somebody's transaction hangs in the state; above it the owner commits and dies; a successor takes over.
+
+    Whether the successor waited for the operator, and what it logged.
+    """
+    async with opened(replace(backend, journal_type=KafkaJournal)) as (journal, _reader):
+        shard = await journal.acquire(SHARD)
+        await shard.commit(numbered_commit(SHARD, 1))
+        stranger = await open_transaction(backend, f"stranger-{backend.options.prefix}", "state")
+        await shard.commit(numbered_commit(SHARD, 2))
+    tuning = {**backend.tuning, "transaction_timeout_seconds": 1.0}
+    hasty = replace(backend, tuning=tuning)
+    acquired = anyio.Event()
+    with logged() as log:
+        async with opened(hasty) as (journal, _reader):
+
+            async def take_over() -> None:
+                shard = await journal.acquire(SHARD)
+                await shard.commit(numbered_commit(SHARD, shard.committed_number + 1))
+                acquired.set()
+
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(take_over)
+                with anyio.move_on_after(4):
+                    await acquired.wait()
+                waited = not acquired.is_set()
+                if waited:
+                    await anyio.to_thread.run_sync(remedy, backend, broker, log.getvalue())
+                else:
+                    await stranger.abort_transaction()
+                with anyio.fail_after(15):
+                    await acquired.wait()
+    await stranger.client.close()
+    stranger._sender.sender_task.cancel()
+    stranger._closed = True
+    return waited, log.getvalue()
+
+
+def remedy(backend: KafkaBackend, broker: Broker, log: str) -> None:
+    """Do as the log says, with Kafka's own tool."""
+    told = next(line for line in log.splitlines() if "hanging_transaction" in line)
+    assert "kafka-transactions.sh" in told
+    offset = told.split("--start-offset ")[1].split('"')[0].strip()
+    broker.tool(
+        "org.apache.kafka.tools.TransactionsCommand",
+        *("--bootstrap-server", broker.bootstrap_servers, "abort"),
+        *("--topic", partition_of(backend, "state").topic, "--partition", str(SHARD), "--start-offset", offset),
+    )
+
+
+async def test_a_hanging_transaction_holds_the_shard_until_somebody_ends_it(
+    backend: KafkaBackend, broker: Broker
+) -> None:
+    waited, log = await hanging(backend, broker)
+    assert waited
+    assert log.count("hanging_transaction") == 2, "said once, and that it is over"
+    assert await require_untorn(backend, 3, "after a hanging transaction") == 3
+
+
+async def test_restoring_to_the_last_stable_offset_over_it_is_caught(backend: KafkaBackend, broker: Broker) -> None:
+    waited, _ = await hanging(replace(backend, journal_type=breaks.HastyJournal), broker)
+    assert not waited
+    with pytest.raises(AssertionError, match="torn"):
+        await require_untorn(backend, 2, "after a hasty restore")
+
+
+@pytest.mark.parametrize("hard", [False, True])
+async def test_restarts_of_the_broker_lose_and_repeat_nothing(
+    backend: KafkaBackend, broker: Broker, hard: bool
+) -> None:
+    number = 0
+    over = anyio.Event()
+
+    async def commit_until_over() -> None:
+        nonlocal number
+        async with opened(backend) as (journal, _reader):
+            shard = None
+            while not over.is_set():
+                try:
+                    if shard is None:
+                        shard = await journal.acquire(SHARD)
+                        number = shard.committed_number
+                    await shard.commit(numbered_commit(SHARD, number + 1))
+                    number += 1
+                except FencedError:
+                    raise
+                except JournalError:
+                    if shard is not None:
+                        await shard.release()
+                    shard = None
+                    await anyio.sleep(0.2)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(commit_until_over)
+        for _ in range(2):
+            before = number
+            await anyio.sleep(1.0)
+            await anyio.to_thread.run_sync(broker.kill if hard else broker.stop)
+            await anyio.sleep(0.5)
+            await anyio.to_thread.run_sync(broker.start)
+            with anyio.fail_after(40):
+                await until(lambda goal=before + 5: number >= goal)
+        over.set()
+    assert await require_untorn(backend, number, "after restarts") == number
+
+
+async def until(true: Callable[[], bool]) -> None:
+    while not true():  # noqa: ASYNC110  # told by a counter, not by an event
+        await anyio.sleep(0.1)
+
+
+async def dead_then_back(backend: KafkaBackend, broker: Broker) -> tuple[float, int]:
+    """A commit begins while the broker is away, and is given up; the broker comes back.
+
+    Seconds that releasing took, and how many records arrived that nobody waits for any more.
+    """
+    async with opened(backend) as (journal, _reader):
+        shard = await journal.acquire(SHARD)
+        await shard.commit(numbered_commit(SHARD, 1))
+        await anyio.sleep(0.2)
+        before = await high_watermark(backend, "lending")
+        await anyio.to_thread.run_sync(broker.stop)
+        try:
+            with pytest.raises(JournalError):
+                await shard.commit(numbered_commit(SHARD, 2))
+            started = time.monotonic()
+            await shard.release()
+            took = time.monotonic() - started
+        finally:
+            await anyio.to_thread.run_sync(broker.start)
+        await anyio.sleep(4.0)
+        return took, await high_watermark(backend, "lending") - before
+
+
+async def test_a_producer_that_was_given_up_delivers_nothing_later(backend: KafkaBackend, broker: Broker) -> None:
+    took, arrived = await dead_then_back(backend, broker)
+    assert took < 5.0
+    assert arrived == 0
+    assert await require_untorn(backend, 1, "after an outage") == 1
+
+
+async def test_a_stop_that_timed_out_leaves_a_sender_alive(backend: KafkaBackend, broker: Broker) -> None:
+    _, arrived = await dead_then_back(replace(backend, journal_type=breaks.StoppingJournal), broker)
+    assert arrived > 0
+
+
+async def compacted(backend: KafkaBackend) -> dict[str, bytes | None]:
+    """A state topic that was compacted, with tombstones among it and an aborted transaction at its end; the state."""
+    quickly = {"segment_ms": 200, "min_cleanable_dirty_ratio": 0.01, "max_compaction_lag_ms": 200}
+    async with opened(backend) as (journal, _reader):
+        shard = await journal.acquire(SHARD)
+        await configure(backend, "state", delete_retention_ms=0, **quickly)
+        for number in range(1, 41):
+            await shard.commit(numbered_commit(SHARD, number))
+            if number % 10 == 0:
+                await anyio.sleep(0.3)
+        stranger = await open_transaction(backend, f"aborter-{backend.options.prefix}", "state")
+        await stranger.abort_transaction()
+        await stranger.stop()
+        written = 40 * 5
+        for _ in range(80):
+            if len(await bare_log(backend, "state")) <= written // 2:
+                break
+            await anyio.sleep(0.5)
+        else:
+            pytest.fail("the state was never compacted")
+        await configure(backend, "state")
+        return await state_of(shard)
+
+
+async def test_restoring_ends_over_an_aborted_tail_tombstones_and_compaction(backend: KafkaBackend) -> None:
+    expected = await compacted(backend)
+    assert len(expected) == 5
+    async with opened(backend) as (journal, _reader):
+        with anyio.fail_after(5):
+            assert await state_of(await journal.acquire(SHARD)) == expected
+    assert await require_untorn(backend, 40, "after compaction") == 40
+
+
+async def test_waiting_for_the_last_record_never_ends(backend: KafkaBackend) -> None:
+    async with opened(backend) as (journal, _reader):
+        await (await journal.acquire(SHARD)).commit(numbered_commit(SHARD, 1))
+    async with opened(replace(backend, journal_type=breaks.LastRecordJournal)) as (journal, _reader):
+        with pytest.raises(TimeoutError), anyio.fail_after(3):
+            await journal.acquire(SHARD)
