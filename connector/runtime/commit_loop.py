@@ -173,7 +173,7 @@ def _publish(one: Encoded) -> None:
     if not write.resource:
         return
     memory: ResourceMemory = write.account.resource(write.domain, write.resource)
-    memory.packed = pack(write.domain, one.entities.values(), write.opened)
+    memory.packed = pack(write.domain, one.values.values())
     memory.meta = one.meta
     memory.suspicion = write.suspicion
     resource = write.account.resources.get((write.domain, write.resource))

@@ -7,27 +7,32 @@ that never commits leaves no gap. Letting go of what left the window comes last,
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from connector.avro import encode_event
+from connector.avro import encode_entity, encode_event, encode_record
 from connector.diff import Change, Entities, apply
 from connector.domains.model import EPOCH, BookingKey
 from connector.errors import DataError
 from connector.events import STREAM_ENTITY, Event, Sighting, change_event, cloud_event_headers, stream_event
 from connector.ports import EventRecord, QuarantineRecord, StateRecord
 from connector.runtime.writes import Write
-from connector.state import ResourceMeta, StreamHead
+from connector.state import EntityState, ResourceMeta, StreamHead
 from connector.window import Kept, let_go
 
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """A write, turned into what the journal takes, and the head and entities that it leaves."""
+    """A write, turned into what the journal takes, and the head and entities that it leaves.
+
+    `values` are the entities, encoded.
+    """
 
     write: Write
     head: StreamHead
     meta: ResourceMeta
     entities: Entities
+    values: Mapping[str, bytes]
     events: tuple[EventRecord, ...]
     state: tuple[StateRecord, ...]
     quarantine: tuple[QuarantineRecord, ...]
@@ -61,6 +66,8 @@ class _Encoding:
         self.resources = dict(head.resources)
         self.changes: list[Change] = []
         self.records: list[EventRecord] = []
+        self.bodies: dict[str, bytes] = {}
+        """Records that were told, encoded: they stand in the event and in the state alike."""
         self.quarantine = [
             _quarantine_record(write, entry.entity_id, entry.raw_digest, entry.reason) for entry in write.quarantined
         ]
@@ -118,10 +125,14 @@ class _Encoding:
             status=self.status,
             resources=self.resources,
         )
+        values = {
+            entity_id: self._value(entity) if entity_id in touched else write.opened.values[entity_id]
+            for entity_id, entity in kept.entities.items()
+        }
         state = [
-            subject.entity_record(write.domain, write.resource, kept.entities[entity_id])
+            subject.entity_record(write.domain, write.resource, entity_id, values[entity_id])
             for entity_id in sorted(touched)
-            if entity_id in kept.entities
+            if entity_id in values
         ]
         state += [
             subject.entity_tombstone(write.domain, write.resource, entity_id)
@@ -130,7 +141,12 @@ class _Encoding:
         ]
         state.append(subject.head_record(write.domain, head))
         meta = self.resources.get(write.resource, write.meta)
-        return Encoded(write, head, meta, kept.entities, tuple(self.records), tuple(state), tuple(self.quarantine))
+        return Encoded(
+            write, head, meta, kept.entities, values, tuple(self.records), tuple(state), tuple(self.quarantine)
+        )
+
+    def _value(self, entity: EntityState) -> bytes:
+        return encode_entity(self.write.domain, entity, record=self.bodies.get(entity.entity_id))
 
     def _change_record(self, change: Change, op: str) -> tuple[EventRecord | None, str]:
         """The change as an event; None, and why, when it cannot be told."""
@@ -145,11 +161,14 @@ class _Encoding:
             supersedes=write.supersedes.get(entity_id) if op != "d" else None,
         )
         try:
-            record = _record(write.domain, event)
+            body = encode_record(write.domain, event.after) if event.after is not None else None
+            record = _record(write.domain, event, after=body)
         except DataError as error:
             return None, str(error)
         if len(record.value) > self.maximum_record_bytes:
             return None, f"the event has {len(record.value)} bytes, the journal takes {self.maximum_record_bytes}"
+        if body is not None:
+            self.bodies[entity_id] = body
         return record, ""
 
     def _set_aside(self, change: Change, reason: str) -> None:
@@ -193,8 +212,9 @@ def _due_again(meta: ResourceMeta) -> ResourceMeta:
     return replace(meta, head_digest=None, sweep_digest=None, swept_at=swept_at)
 
 
-def _record(domain: str, event: Event) -> EventRecord:
-    return EventRecord(domain, event.account_id, encode_event(domain, event), cloud_event_headers(event, domain))
+def _record(domain: str, event: Event, *, after: bytes | None = None) -> EventRecord:
+    value = encode_event(domain, event, after=after)
+    return EventRecord(domain, event.account_id, value, cloud_event_headers(event, domain))
 
 
 def _quarantine_record(write: Write, entity_id: str | None, digest: bytes, reason: str) -> QuarantineRecord:

@@ -18,7 +18,7 @@ from connector.errors import ActionReason, ConsentError
 from connector.links import Link
 from connector.observe import Suspicion
 from connector.ports import Resource, StateRecord, Vault
-from connector.runtime.packing import Packed, pack_values
+from connector.runtime.packing import Packed, pack
 from connector.runtime.sealed_state import StateKey, Subject
 from connector.state import EntityState, ResourceMeta, StreamHead
 from connector.window import is_entry, lower_bound
@@ -165,7 +165,7 @@ async def restore(shard: int, records: AsyncIterable[StateRecord], links: Mappin
     for (account_id, domain), head in heads.items():
         accounts[account_id].stream(domain).head = head
     for (account_id, domain, resource), encoded in values.items():
-        accounts[account_id].resource(domain, resource).packed = pack_values(domain, encoded)
+        accounts[account_id].resource(domain, resource).packed = pack(domain, encoded)
     return Restored(accounts, max((head.commit_number for head in heads.values()), default=0))
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import zstandard
 
-from connector.avro import decode_entity, encode_entity
+from connector.avro import decode_entity
 from connector.state import EntityState
 
 LENGTH_BYTES = 4
@@ -25,12 +25,6 @@ class Opened:
 
     entities: Mapping[str, EntityState] = field(default_factory=dict)
     values: Mapping[str, bytes] = field(default_factory=dict)
-
-    def value_of(self, domain: str, entity: EntityState) -> bytes:
-        """The bytes of an entity: those that it came from, where it is still the same."""
-        if self.entities.get(entity.entity_id) is entity:
-            return self.values[entity.entity_id]
-        return encode_entity(domain, entity)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +49,7 @@ class Packed:
         return Opened(entities, values)
 
 
-def pack(domain: str, entities: Iterable[EntityState], opened: Opened) -> Packed:
-    """Close a window again; what did not change since it was `opened` is not encoded anew."""
-    return pack_values(domain, (opened.value_of(domain, entity) for entity in entities))
-
-
-def pack_values(domain: str, values: Iterable[bytes]) -> Packed:
-    """The same from values already encoded, as they come out of the journal."""
+def pack(domain: str, values: Iterable[bytes]) -> Packed:
+    """Close a window; `values` are its entities, encoded."""
     raw = b"".join(len(value).to_bytes(LENGTH_BYTES, "big") + value for value in values)
     return Packed(domain, _COMPRESSOR.compress(raw) if raw else b"")

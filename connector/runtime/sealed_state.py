@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from connector.avro import decode_head, encode_entity, encode_head
+from connector.avro import decode_head, encode_head
 from connector.errors import DataError
 from connector.ports import StateRecord
 from connector.sealing import Sealer, keyed_token
-from connector.state import EntityState, StreamHead
+from connector.state import StreamHead
 
 _STATE_KEY = re.compile(r"((?:shard/)?[^/]+)/([a-z]+)(?:/([^/]+)/([0-9a-f]+))?")
 
@@ -57,10 +57,10 @@ class Subject:
         key = head_key(self.account_id, domain)
         return StateRecord(key, self._sealer.seal(self.account_id, key, encode_head(head)))
 
-    def entity_record(self, domain: str, resource: str, entity: EntityState) -> StateRecord:
-        """An entity's state, sealed."""
-        key = self._entity_key(domain, resource, entity.entity_id)
-        return StateRecord(key, self._sealer.seal(self.account_id, key, encode_entity(domain, entity)))
+    def entity_record(self, domain: str, resource: str, entity_id: str, value: bytes) -> StateRecord:
+        """An entity's state, already encoded, sealed."""
+        key = self._entity_key(domain, resource, entity_id)
+        return StateRecord(key, self._sealer.seal(self.account_id, key, value))
 
     def entity_tombstone(self, domain: str, resource: str, entity_id: str) -> StateRecord:
         """Forgets an entity."""

@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
+import io
 from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any, get_type_hints
 
+import fastavro
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connector.avro import decode_entity, decode_event, decode_head, encode_entity, encode_event, encode_head
+from connector.avro import (
+    decode_entity,
+    decode_event,
+    decode_head,
+    encode_entity,
+    encode_event,
+    encode_head,
+    encode_record,
+    primitives,
+    schema_store,
+)
+from connector.avro.compiler import compile_writer
+from connector.avro.schemas import Codec
 from connector.domains import lifecycle
 from connector.domains.model import BookingKey, Record
 from connector.domains.registry import DOMAINS
 from connector.errors import DataError
 from connector.events import Event
 from connector.state import EntityState, ResourceMeta, StreamHead
+from tests.golden.samples import RECORDS
 
 KARACHI = timezone(timedelta(hours=5))
 
@@ -90,21 +105,26 @@ def every_value(value: Any) -> Any:
     return value
 
 
+ENVELOPE = {name: hint for name, hint in get_type_hints(Event).items() if name not in {"before", "after"}}
+
+
+def events(sides: st.SearchStrategy[Record | None]) -> st.SearchStrategy[Event]:
+    known = {
+        name: longs if hint is int else values(hint) if is_dataclass(hint) else st.from_type(hint)
+        for name, hint in ENVELOPE.items()
+    }
+    return st.builds(Event, **known, before=sides, after=sides)
+
+
 @pytest.mark.parametrize("domain", TYPES)
 def test_any_event_is_read_back_field_by_field(domain: str) -> None:
     records = st.none() | st.one_of([values(kind) for kind in TYPES[domain]])
-    hints = get_type_hints(Event)
-    known = {
-        name: longs if hint is int else values(hint) if is_dataclass(hint) else st.from_type(hint)
-        for name, hint in hints.items()
-        if name not in {"before", "after"}
-    }
 
     @settings(max_examples=60)
-    @given(st.builds(Event, **known, before=records, after=records))
+    @given(events(records))
     def law(event: Event) -> None:
         datum = decode_event(encode_event(domain, event))
-        for name in known:
+        for name in ENVELOPE:
             assert datum[name] == every_value(getattr(event, name))
         for side in ("before", "after"):
             record = getattr(event, side)
@@ -115,6 +135,77 @@ def test_any_event_is_read_back_field_by_field(domain: str) -> None:
             assert held == {record.KIND: every_value(record)}
 
     law()
+
+
+def by_fastavro(codec: Codec, datum: dict[str, Any]) -> bytes:
+    """The same value as a library writes it that knows nothing of the compiled writers."""
+    out = io.BytesIO()
+    fastavro.schemaless_writer(out, codec.schema, datum)
+    return codec.header + out.getvalue()
+
+
+def wrapped(record: Record | None) -> dict[str, Any] | None:
+    return None if record is None else {record.KIND: every_value(record)}
+
+
+@pytest.mark.parametrize(("domain", "kind"), KINDS)
+def test_every_byte_of_state_is_what_fastavro_writes(domain: str, kind: type[Record]) -> None:
+    store = schema_store()
+
+    @settings(max_examples=60)
+    @given(states(st.none() | values(kind)))
+    def law(entity: EntityState) -> None:
+        record = wrapped(entity.record)
+        datum = every_value(entity) | {
+            "key": entity.key._asdict(),
+            "record": None if record is None else by_fastavro(store.records[domain], record),
+        }
+        assert encode_entity(domain, entity) == by_fastavro(store.entity, datum)
+
+    law()
+
+
+@pytest.mark.parametrize(("domain", "kind"), KINDS)
+def test_every_byte_of_an_event_is_what_fastavro_writes(domain: str, kind: type[Record]) -> None:
+    sides = st.none() | values(kind)
+
+    @settings(max_examples=60)
+    @given(events(sides))
+    def law(event: Event) -> None:
+        datum = every_value(event) | {"before": wrapped(event.before), "after": wrapped(event.after)}
+        written = by_fastavro(schema_store().events[domain], datum)
+        assert encode_event(domain, event) == written
+        if event.after is not None:
+            assert encode_event(domain, event, after=encode_record(domain, event.after)) == written
+
+    law()
+
+
+@pytest.mark.parametrize(
+    ("mistake", "domain"),
+    [
+        ("write_long", "lending"),
+        ("write_day", "lending"),
+        ("write_decimal", "lending"),
+        ("write_instant", "transactions"),
+    ],
+)
+def test_one_wrong_primitive_is_seen(mistake: str, domain: str) -> None:
+    right = vars(primitives)[mistake]
+
+    def wrong(*arguments: Any) -> bytes:
+        written: bytes = right(*arguments)
+        return written[:-1] + bytes([written[-1] ^ 1])
+
+    schema = schema_store().records[domain].written["fields"]
+    caught = 0
+    for kind, record in {record.KIND: record for record in RECORDS[domain]}.items():
+        of_kind = next(field["type"][1] for field in schema if field["name"] == kind)
+        codec = Codec({"namespace": f"pk.zindigi.{domain}", **of_kind})
+        write = compile_writer(codec.written)
+        write.__globals__[mistake] = wrong
+        caught += codec.header + write(record) != by_fastavro(codec, every_value(record))
+    assert caught
 
 
 metas = st.builds(

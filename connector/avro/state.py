@@ -1,0 +1,139 @@
+"""State as it is committed: entities and heads, single-object encoded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from connector.avro import primitives
+from connector.avro.compiler import compile_reader, compile_writer
+from connector.avro.records import DAMAGES, MISFITS, RecordType, record_type
+from connector.avro.schemas import HEADER_BYTES, Datum, damaged, schema_store
+from connector.domains.model import BookingKey
+from connector.state import EntityState, EntityStatus, ResourceMeta, StreamHead
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """An entity as its schema has it. The record is bytes of its domain's own type, so that either may evolve alone."""
+
+    entity_id: str
+    version: int
+    status: EntityStatus
+    key: BookingKey
+    record: bytes | None
+    aliases: tuple[str, ...]
+    unreadable_digest: bytes | None
+
+
+def encode_entity(domain: str, entity: EntityState, *, record: bytes | None = None) -> bytes:
+    """An entity's state. `record` is its record where `encode_record` did that already.
+
+    Raises:
+        DataError: a value does not fit.
+    """
+    codec = schema_store().entity
+    if entity.record is None:
+        field = b"\x00"
+    else:
+        of_domain = record_type(domain)
+        body = record if record is not None else of_domain.encode(entity.record)
+        field = b"\x02" + primitives.write_length(HEADER_BYTES + len(body)) + of_domain.codec.header + body
+    try:
+        return codec.header + _entity_writer()(entity, field)
+    except MISFITS as error:
+        raise codec.misfit(error) from None
+
+
+def decode_entity(domain: str, value: bytes) -> EntityState:
+    """The entity state that `encode_entity` wrote.
+
+    Raises:
+        DataError: it cannot be decoded.
+    """
+    store = schema_store()
+    store.writer_of(value, store.entity)
+    try:
+        written, end = _entity_reader()(value, HEADER_BYTES)
+    except DAMAGES as error:
+        raise damaged(type(error).__name__) from None
+    if end != len(value):
+        raise damaged("it is cut, or bytes are left over at its end")
+    return EntityState(
+        entity_id=written.entity_id,
+        version=written.version,
+        key=written.key,
+        record=None if written.record is None else _record(record_type(domain), written.record),
+        status=written.status,
+        aliases=written.aliases,
+        unreadable_digest=written.unreadable_digest,
+    )
+
+
+def _record(of_domain: RecordType, value: bytes) -> Any:  # noqa: ANN401  # a record of the domain
+    schema_store().writer_of(value, of_domain.codec)
+    return of_domain.decode(value[HEADER_BYTES:])
+
+
+@cache
+def _entity_writer() -> Callable[..., bytes]:
+    return compile_writer(schema_store().entity.written, given=("record",))
+
+
+@cache
+def _entity_reader() -> Callable[[bytes, int], tuple[_Written, int]]:
+    return compile_reader(schema_store().entity.written, _Written)
+
+
+def encode_head(head: StreamHead) -> bytes:
+    """A stream's head.
+
+    Raises:
+        DataError: a value does not fit.
+    """
+    resources = [
+        {
+            "name": name,
+            "floor": _key(meta.floor),
+            "backfilled": meta.backfilled,
+            "bound": _key(meta.bound),
+            "head_digest": meta.head_digest,
+            "sweep_digest": meta.sweep_digest,
+            "swept_at": meta.swept_at,
+        }
+        for name, meta in head.resources.items()
+    ]
+    return schema_store().head.encode(
+        {
+            "sequence": head.sequence,
+            "commit_number": head.commit_number,
+            "stream_version": head.stream_version,
+            "status": head.status,
+            "resources": resources,
+        }
+    )
+
+
+def decode_head(value: bytes) -> StreamHead:
+    """The head that `encode_head` wrote.
+
+    Raises:
+        DataError: it cannot be decoded.
+    """
+    store = schema_store()
+    datum = store.decode(value, store.head)
+    resources = {meta["name"]: _meta(meta) for meta in datum.pop("resources")}
+    return StreamHead(**datum, resources=resources)
+
+
+def _key(key: BookingKey | None) -> Datum | None:
+    return None if key is None else key._asdict()
+
+
+def _meta(datum: Datum) -> ResourceMeta:
+    values = {name: value for name, value in datum.items() if name != "name"}
+    for name in ("floor", "bound"):
+        values[name] = None if values[name] is None else BookingKey(**values[name])
+    return ResourceMeta(**values)
