@@ -16,6 +16,9 @@ _LONG: Final = 1 << 63
 _LONG_BITS: Final = 64
 _LOW: Final = 0x7F
 _MORE: Final = 0x80
+_CONTINUED: Final = 0x8080808080808080
+"""The bits of eight bytes that say whether a number goes on behind them."""
+_EIGHT_BYTES: Final = 0x0080808080808080
 _EPOCH_DAY: Final = EPOCH.toordinal()
 _EXACT: Final = Context(prec=64)
 
@@ -103,8 +106,22 @@ def read_long(data: bytes, place: int) -> tuple[int, int]:
 
 def read_instant(data: bytes, place: int) -> tuple[datetime, int]:
     """timestamp-micros, in UTC."""
+    eight = int.from_bytes(data[place : place + 8], "little")
+    if eight & _CONTINUED == _EIGHT_BYTES and not eight & 1:
+        # As `write_instant`: eight bytes and not negative.
+        value = (
+            (eight & 0x7F)
+            | (eight & 0x7F00) >> 1
+            | (eight & 0x7F0000) >> 2
+            | (eight & 0x7F000000) >> 3
+            | (eight & 0x7F00000000) >> 4
+            | (eight & 0x7F0000000000) >> 5
+            | (eight & 0x7F000000000000) >> 6
+            | (eight & 0x7F00000000000000) >> 7
+        ) >> 1
+        return EPOCH + timedelta(0, 0, value), place + 8
     value, place = read_long(data, place)
-    return EPOCH + timedelta(microseconds=value), place
+    return EPOCH + timedelta(0, 0, value), place
 
 
 def read_day(data: bytes, place: int) -> tuple[date, int]:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from connector.avro import primitives
 from connector.avro.compiler import compile_reader, compile_writer
@@ -15,8 +14,7 @@ from connector.domains.model import BookingKey
 from connector.state import EntityState, EntityStatus, ResourceMeta, StreamHead
 
 
-@dataclass(frozen=True, slots=True)
-class _Written:
+class _Written(NamedTuple):
     """An entity as its schema has it. The record is bytes of its domain's own type, so that either may evolve alone."""
 
     entity_id: str
