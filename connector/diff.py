@@ -86,11 +86,10 @@ def _compare(before: EntityState | None, after: EntityState) -> Change | None:
     was, is_now = visible(before), visible(after)
     version = before.version if before else 0
     if is_now is None or was == is_now:
-        kept = replace(after, version=version)
         # An equal record keeps its committed form: what lies outside equality (a running balance) is no change.
-        kept = replace(kept, record=before.record) if before and was == is_now else kept
+        kept = after.at(version, before.record if before and was == is_now else after.record)
         return None if kept == before else Change(None, before, kept)
-    return Change("c" if was is None else "u", before, replace(after, version=version + 1))
+    return Change("c" if was is None else "u", before, after.at(version + 1, after.record))
 
 
 def _removal(before: EntityState) -> Change:

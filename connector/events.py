@@ -28,6 +28,10 @@ class Provenance:
     mode: str
     raw_digest: str | None = None
 
+    def of_entry(self, raw_digest: str | None) -> Provenance:
+        """The same way, of the entry with that digest."""
+        return Provenance(self.route, self.backend, self.api_version, self.parser_version, self.mode, raw_digest)
+
 
 @dataclass(frozen=True, slots=True)
 class Related:

@@ -39,6 +39,10 @@ class EntityState:
         """False while the bank may still be expected to change it."""
         return self.record is not None and self.record.settled and self.unreadable_digest is None
 
+    def at(self, version: int, record: Record | None) -> EntityState:
+        """The same entity at another version, with another record."""
+        return EntityState(self.entity_id, version, self.key, record, self.status, self.aliases, self.unreadable_digest)
+
 
 @dataclass(frozen=True, slots=True)
 class ResourceMeta:

@@ -157,7 +157,7 @@ class _Encoding:
             change,
             sequence=self.sequence + 1,
             event_type=write.name_event(op, change.record_before, change.record_after),
-            source=replace(write.source, raw_digest=digest.hex() if digest else None),
+            source=write.source.of_entry(digest.hex() if digest else None),
             supersedes=write.supersedes.get(entity_id) if op != "d" else None,
         )
         try:
