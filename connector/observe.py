@@ -71,6 +71,9 @@ class Suspicion:
         return bool(self.absent) or self.chain is not None
 
 
+NOTHING_SUSPECTED = Suspicion()
+
+
 @dataclass(frozen=True, slots=True)
 class Observation:
     """What a read makes us believe.
@@ -105,7 +108,7 @@ class Known:
     bound: BookingKey | None = None
     backfilled: bool = True
     swept: bool = True
-    suspicion: Suspicion = field(default_factory=Suspicion)
+    suspicion: Suspicion = NOTHING_SUSPECTED
 
     def creatable(self, key: BookingKey) -> bool:
         """May an entry that is not in state be taken up? Not at or below the floor, but for a backfill's remainder."""

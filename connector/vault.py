@@ -87,16 +87,21 @@ class SqliteVault:
         return await self._run(work)
 
     async def data_key(self, account_id: str) -> bytes:
-        def work(connection: sqlite3.Connection) -> bytes:
-            row = _existing(connection, account_id)
-            if row["data_key"] is not None:
-                return self._sealer.unseal(account_id, "data_key", row["data_key"])
+        def look(connection: sqlite3.Connection) -> bytes | None:
+            sealed: bytes | None = _existing(connection, account_id)["data_key"]
+            return None if sealed is None else self._sealer.unseal(account_id, "data_key", sealed)
+
+        def make(connection: sqlite3.Connection) -> bytes:
+            if (known := look(connection)) is not None:
+                return known
             key = secrets.token_bytes(KEY_BYTES)
             sealed = self._sealer.seal(account_id, "data_key", key)
             connection.execute("UPDATE account SET data_key = ? WHERE account_id = ?", (sealed, account_id))
             return key
 
-        return await self._run(work)
+        # Every start asks for the key of every account, and nearly all of them are there.
+        known = await self._run(look, writes=False)
+        return known if known is not None else await self._run(make)
 
     async def shard_key(self, shard: int) -> bytes:
         return derive_key(self._token_key, f"zindigi/shard/{shard}")

@@ -6,8 +6,10 @@ at: it decides whose bank is read.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from datetime import UTC
+from functools import lru_cache
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
@@ -15,6 +17,13 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from connector.consent import Consent, ConsentStatus
 from connector.errors import DataError, JournalError
 from connector.links import Command, CommandKind, Link
+
+
+@lru_cache(maxsize=1024)
+def _shared(names: tuple[str, ...]) -> frozenset[str]:
+    """Many thousand links ask for the same few sets of domains: they share them."""
+    return frozenset(names)
+
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -169,14 +178,14 @@ def _link(row: _LinkBody) -> Link:
         generation=row.generation,
         route=row.route,
         label=row.label,
-        domains=frozenset(row.domains),
+        domains=_shared(tuple(row.domains)),
         consent=Consent(
             consent_id=consent.consent_id,
-            domains=frozenset(consent.domains),
+            domains=_shared(tuple(consent.domains)),
             valid_from=consent.valid_from,
             valid_until=consent.valid_until,
-            text_sha256=consent.text_sha256,
-            language=consent.language,
+            text_sha256=sys.intern(consent.text_sha256),
+            language=sys.intern(consent.language),
             status=consent.status,
         )
         if consent

@@ -5,7 +5,8 @@ Each of these is one atomic commit: the desired state, the events that tell of i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -125,8 +126,16 @@ class Lifecycle:
         if writes:
             await self._commits.submit(*writes)
 
-    def _lock(self, account: AccountMemory) -> anyio.Lock:
-        return self._locks.setdefault(account.account_id, anyio.Lock())
+    @asynccontextmanager
+    async def _lock(self, account: AccountMemory) -> AsyncIterator[None]:
+        lock = self._locks.setdefault(account.account_id, anyio.Lock())
+        try:
+            async with lock:
+                yield
+        finally:
+            if not lock.locked():
+                # Nobody holds it or waits for it: a released lock goes to whoever waits at once.
+                self._locks.pop(account.account_id, None)
 
     def _telling(self, account: AccountMemory, resource: str, record: Record) -> list[Write]:
         opened = account.resource(lifecycle.NAME, resource).packed.open()

@@ -16,7 +16,7 @@ from connector.domains.model import BookingKey, Profile, ResourceKind
 from connector.domains.registry import DOMAINS
 from connector.errors import ActionReason, ConsentError
 from connector.links import Link
-from connector.observe import Suspicion
+from connector.observe import NOTHING_SUSPECTED, Suspicion
 from connector.ports import Resource, StateRecord, Vault
 from connector.runtime.packing import Packed, pack
 from connector.runtime.sealed_state import StateKey, Subject
@@ -43,7 +43,7 @@ class ResourceMemory:
 
     packed: Packed
     meta: ResourceMeta = field(default_factory=ResourceMeta)
-    suspicion: Suspicion = field(default_factory=Suspicion)
+    suspicion: Suspicion = NOTHING_SUSPECTED
     etag: str | None = None
     read_at: datetime | None = None
     reconciled_at: datetime | None = None
@@ -148,13 +148,14 @@ async def restore(shard: int, records: AsyncIterable[StateRecord], links: Mappin
 
     async for record in records:
         key = StateKey.parse(record.key)
-        subject = await subject_of(key.account_id)
+        account_id = key.account_id
+        subject = subjects[account_id] if account_id in subjects else await subject_of(account_id)
         if subject is None:
             continue
         if key.resource is None:
-            heads[key.account_id, key.domain] = subject.open_head(record)
+            heads[account_id, key.domain] = subject.open_head(record)
         else:
-            values.setdefault((key.account_id, key.domain, key.resource), []).append(subject.open(record))
+            values.setdefault((account_id, key.domain, key.resource), []).append(subject.open(record))
     for account_id in (*links, shard_subject(shard)):
         await subject_of(account_id)
     accounts = {

@@ -52,4 +52,5 @@ class Packed:
 def pack(domain: str, values: Iterable[bytes]) -> Packed:
     """Close a window; `values` are its entities, encoded."""
     raw = b"".join(len(value).to_bytes(LENGTH_BYTES, "big") + value for value in values)
-    return Packed(domain, _COMPRESSOR.compress(raw) if raw else b"")
+    # The compressor's own result keeps the room that an incompressible text would have taken: a copy does not.
+    return Packed(domain, bytes(memoryview(_COMPRESSOR.compress(raw))) if raw else b"")

@@ -7,7 +7,7 @@ the bank said: entity ids are hashed under the subject's own key.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from connector.avro import decode_head, encode_head
 from connector.errors import DataError
@@ -18,8 +18,7 @@ from connector.state import StreamHead
 _STATE_KEY = re.compile(r"((?:shard/)?[^/]+)/([a-z]+)(?:/([^/]+)/([0-9a-f]+))?")
 
 
-@dataclass(frozen=True, slots=True)
-class StateKey:
+class StateKey(NamedTuple):
     """A state key taken apart; `resource` and `entity_hash` are None for a head."""
 
     account_id: str

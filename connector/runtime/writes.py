@@ -10,7 +10,7 @@ from connector.diff import Change, diff
 from connector.domains.model import Entry, Feed, Record, ResourceKind, Unreadable
 from connector.events import Provenance, Sighting
 from connector.links import Link
-from connector.observe import Depth, Observation, Suspicion
+from connector.observe import NOTHING_SUSPECTED, Depth, Observation, Suspicion
 from connector.ports import Resource
 from connector.runtime.memory import AccountMemory, ResourceMemory
 from connector.runtime.packing import Opened
@@ -39,7 +39,7 @@ class Write:
     kind: ResourceKind | None = None
     opened: Opened = field(default_factory=Opened)
     changes: tuple[Change, ...] = ()
-    suspicion: Suspicion = field(default_factory=Suspicion)
+    suspicion: Suspicion = NOTHING_SUSPECTED
     supersedes: Mapping[str, str] = field(default_factory=dict)
     raw_digests: Mapping[str, bytes] = field(default_factory=dict)
     below_floor: tuple[str, ...] = ()
