@@ -153,6 +153,9 @@ class Vault(Protocol):
         Raises: ConsentError when it was destroyed (an erased account never comes back).
         """
 
+    async def data_keys(self) -> Mapping[str, bytes]:
+        """The data keys of all accounts that have one, at once: a start needs them all."""
+
     async def shard_key(self, shard: int) -> bytes:
         """The 32-byte key of what a shard commits about itself; the same on every call, stored nowhere."""
 

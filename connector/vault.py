@@ -12,7 +12,7 @@ import os
 import secrets
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -87,21 +87,23 @@ class SqliteVault:
         return await self._run(work)
 
     async def data_key(self, account_id: str) -> bytes:
-        def look(connection: sqlite3.Connection) -> bytes | None:
-            sealed: bytes | None = _existing(connection, account_id)["data_key"]
-            return None if sealed is None else self._sealer.unseal(account_id, "data_key", sealed)
-
-        def make(connection: sqlite3.Connection) -> bytes:
-            if (known := look(connection)) is not None:
-                return known
+        def work(connection: sqlite3.Connection) -> bytes:
+            row = _existing(connection, account_id)
+            if row["data_key"] is not None:
+                return self._sealer.unseal(account_id, "data_key", row["data_key"])
             key = secrets.token_bytes(KEY_BYTES)
             sealed = self._sealer.seal(account_id, "data_key", key)
             connection.execute("UPDATE account SET data_key = ? WHERE account_id = ?", (sealed, account_id))
             return key
 
-        # Every start asks for the key of every account, and nearly all of them are there.
-        known = await self._run(look, writes=False)
-        return known if known is not None else await self._run(make)
+        return await self._run(work)
+
+    async def data_keys(self) -> Mapping[str, bytes]:
+        def work(connection: sqlite3.Connection) -> dict[str, bytes]:
+            rows = connection.execute("SELECT account_id, data_key FROM account WHERE data_key IS NOT NULL")
+            return {account_id: self._sealer.unseal(account_id, "data_key", sealed) for account_id, sealed in rows}
+
+        return await self._run(work, writes=False)
 
     async def shard_key(self, shard: int) -> bytes:
         return derive_key(self._token_key, f"zindigi/shard/{shard}")

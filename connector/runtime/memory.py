@@ -18,7 +18,7 @@ from connector.errors import ActionReason, ConsentError
 from connector.links import Link
 from connector.observe import NOTHING_SUSPECTED, Suspicion
 from connector.ports import Resource, StateRecord, Vault
-from connector.runtime.packing import Packed, pack
+from connector.runtime.packing import Packed, Packing
 from connector.runtime.sealed_state import StateKey, Subject
 from connector.state import EntityState, ResourceMeta, StreamHead
 from connector.window import is_entry, lower_bound
@@ -131,43 +131,59 @@ async def restore(shard: int, records: AsyncIterable[StateRecord], links: Mappin
     Raises:
         DataError: a value cannot be opened with its subject's key.
     """
-    subjects: dict[str, Subject | None] = {}
+    subjects = _Subjects(shard, vault, await vault.data_keys())
     heads: dict[tuple[str, str], StreamHead] = {}
-    values: dict[tuple[str, str, str], list[bytes]] = {}
-
-    async def subject_of(account_id: str) -> Subject | None:
-        if account_id not in subjects:
-            try:
-                own = account_id == shard_subject(shard)
-                data_key = await (vault.shard_key(shard) if own else vault.data_key(account_id))
-                subjects[account_id] = Subject(account_id, data_key)
-            except ConsentError:
-                # Erased: its key is gone, and with it whatever was sealed under it.
-                subjects[account_id] = None
-        return subjects[account_id]
-
+    windows: dict[tuple[str, str, str], Packing] = {}
     async for record in records:
-        key = StateKey.parse(record.key)
-        account_id = key.account_id
-        subject = subjects[account_id] if account_id in subjects else await subject_of(account_id)
+        account_id, domain, resource, _ = StateKey.parse(record.key)
+        subject = subjects.known[account_id] if account_id in subjects.known else await subjects.look_up(account_id)
         if subject is None:
             continue
-        if key.resource is None:
-            heads[account_id, key.domain] = subject.open_head(record)
-        else:
-            values.setdefault((account_id, key.domain, key.resource), []).append(subject.open(record))
+        if resource is None:
+            heads[account_id, domain] = subject.open_head(record)
+            continue
+        window = windows.get((account_id, domain, resource))
+        if window is None:
+            window = windows[account_id, domain, resource] = Packing(domain)
+        window.add(subject.open(record))
     for account_id in (*links, shard_subject(shard)):
-        await subject_of(account_id)
+        await subjects.look_up(account_id)
     accounts = {
         account_id: AccountMemory(account_id, subject, links.get(account_id))
-        for account_id, subject in subjects.items()
+        for account_id, subject in subjects.known.items()
         if subject is not None
     }
     for (account_id, domain), head in heads.items():
         accounts[account_id].stream(domain).head = head
-    for (account_id, domain, resource), encoded in values.items():
-        accounts[account_id].resource(domain, resource).packed = pack(domain, encoded)
+    while windows:
+        (account_id, domain, resource), window = windows.popitem()
+        accounts[account_id].resource(domain, resource).packed = window.packed()
     return Restored(accounts, max((head.commit_number for head in heads.values()), default=0))
+
+
+class _Subjects:
+    """Whoever has state in a shard. `known` holds None for those who were erased."""
+
+    def __init__(self, shard: int, vault: Vault, keys: Mapping[str, bytes]) -> None:
+        self.known: dict[str, Subject | None] = {}
+        self._shard = shard
+        self._vault = vault
+        self._keys = keys
+
+    async def look_up(self, account_id: str) -> Subject | None:
+        """The subject; its key is made where it has none. None when it was erased."""
+        if account_id not in self.known:
+            try:
+                self.known[account_id] = Subject(account_id, await self._key(account_id))
+            except ConsentError:
+                # Its key is gone, and with it whatever was sealed under it.
+                self.known[account_id] = None
+        return self.known[account_id]
+
+    async def _key(self, account_id: str) -> bytes:
+        if account_id == shard_subject(self._shard):
+            return await self._vault.shard_key(self._shard)
+        return self._keys.get(account_id) or await self._vault.data_key(account_id)
 
 
 def shard_subject(shard: int) -> str:

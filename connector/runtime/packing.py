@@ -49,8 +49,30 @@ class Packed:
         return Opened(entities, values)
 
 
+class Packing:
+    """A window that is being closed, entity by entity. One growing buffer: restoring holds many of these at once."""
+
+    __slots__ = ("_domain", "_raw")
+
+    def __init__(self, domain: str) -> None:
+        self._domain = domain
+        self._raw = bytearray()
+
+    def add(self, value: bytes) -> None:
+        """One more entity, encoded."""
+        self._raw += len(value).to_bytes(LENGTH_BYTES, "big")
+        self._raw += value
+
+    def packed(self) -> Packed:
+        """The window at rest."""
+        # The compressor's own result keeps the room that an incompressible text would have taken: a copy does not.
+        frame = bytes(memoryview(_COMPRESSOR.compress(self._raw))) if self._raw else b""
+        return Packed(self._domain, frame)
+
+
 def pack(domain: str, values: Iterable[bytes]) -> Packed:
     """Close a window; `values` are its entities, encoded."""
-    raw = b"".join(len(value).to_bytes(LENGTH_BYTES, "big") + value for value in values)
-    # The compressor's own result keeps the room that an incompressible text would have taken: a copy does not.
-    return Packed(domain, bytes(memoryview(_COMPRESSOR.compress(raw))) if raw else b"")
+    packing = Packing(domain)
+    for value in values:
+        packing.add(value)
+    return packing.packed()

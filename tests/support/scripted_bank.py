@@ -135,6 +135,9 @@ class MemoryVault:
     async def data_key(self, account_id: str) -> bytes:
         return account_id.encode().ljust(32)[:32]
 
+    async def data_keys(self) -> dict[str, bytes]:
+        return {}
+
     async def shard_key(self, shard: int) -> bytes:
         return shard.to_bytes(32, "big")
 
