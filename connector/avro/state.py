@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from sys import intern
 from typing import Any, NamedTuple
 
 from connector.avro import primitives
@@ -123,6 +124,8 @@ def decode_head(value: bytes) -> StreamHead:
     store = schema_store()
     datum = store.decode(value, store.head)
     resources = {meta["name"]: _meta(meta) for meta in datum.pop("resources")}
+    # Memory holds a head for every stream: what is one of a few words is held once.
+    datum["status"] = intern(datum["status"])
     return StreamHead(**datum, resources=resources)
 
 

@@ -7,6 +7,7 @@ the bank said: entity ids are hashed under the subject's own key.
 from __future__ import annotations
 
 import re
+from sys import intern
 from typing import NamedTuple
 
 from connector.avro import decode_head, encode_head
@@ -36,7 +37,9 @@ class StateKey(NamedTuple):
         match = _STATE_KEY.fullmatch(key)
         if match is None:
             raise DataError(f"{key!r} is no state key: expected account/domain or account/domain/resource/hash")
-        return cls(*match.groups())
+        account_id, domain, resource, entity_hash = match.groups()
+        # There are few domains and very many keys.
+        return cls(account_id, intern(domain), resource, entity_hash)
 
 
 class Subject:
