@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
 
 from connector import __version__
@@ -48,6 +48,8 @@ def make_app() -> App:
         help_epilogue=EXAMPLES,
         help_format="plaintext",
         help_formatter="plain" if plain else "default",
+        # That a flag is off unless given goes without saying.
+        default_parameter=Parameter(show_default=lambda default: default or None),
         version=f"zindigi {__version__}",
         console=console(),
         error_console=Console(stderr=True),
