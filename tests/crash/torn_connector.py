@@ -1,7 +1,7 @@
 """`zindigi` with its commit broken on purpose: two transactions and now and then death between them, or events lost.
 
-Negative control: with this in place of the real one the oracle must find what is wrong. The word in TORN says how it is
-broken: which half comes first, or `lossy`.
+Negative control: with this in place of the real one the oracle must find what is wrong. TORN says how it is broken:
+which half comes first, or `lossy`. TORN_SEED says when.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from connector.settings import Settings, load_settings
 
 DEATH_PROBABILITY = 0.3
 LOSS_PROBABILITY = 0.1
-_RANDOM = Random(os.getpid())
+_RANDOM = Random(os.environ.get("TORN_SEED", ""))
 
 
 def _die_sometimes(commit: Commit) -> None:

@@ -98,7 +98,7 @@ def test_it_fails_and_says_what_is_off_when_events_are_lost(files: Path) -> None
     with subprocess.Popen(
         command("tests.crash.torn_connector"),
         cwd=ROOT,
-        env=environment(files, TORN="lossy"),
+        env=environment(files, TORN="lossy", TORN_SEED="1"),
         stdin=subprocess.DEVNULL,
         stdout=theirs,
         stderr=theirs,
