@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Annotated
 
 from cyclopts import App, Parameter
+from rich.text import Text
 
 from connector.cli.prompts import say
-from connector.cli.screen import show_json, show_table
+from connector.cli.screen import console, show_json
 from connector.cli.settings_flags import SettingsFlags
 from connector.master_key import make_master_key
 
@@ -20,14 +21,16 @@ def show(*, json: Annotated[bool, Parameter(negative="")] = False, flags: Settin
     """Show every setting that holds, and where it came from. Secrets are masked.
 
     Args:
-        json: One JSON object instead of a table.
+        json: One JSON object instead of lines of KEY=VALUE, as --set takes them.
         flags: Where settings come from.
     """
     values = list((flags or SettingsFlags()).load().values())
     if json:
         show_json({value.key: {"value": value.text, "source": value.source} for value in values})
-    else:
-        show_table(("SETTING", "VALUE", "SOURCE"), [(value.key, value.text, value.source) for value in values])
+        return
+    screen = console()
+    for value in values:
+        screen.print(Text(f"{value.key}={value.text}").append(f"  # {value.source}", "dim"), soft_wrap=True)
 
 
 @vault_app.command

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import textwrap
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from importlib import resources
@@ -13,6 +14,8 @@ from typing import Final
 from connector.consent import Consent
 
 LANGUAGE: Final = "en"
+WIDTH: Final = 75
+"""Columns of the text: what quotes it has five more."""
 
 _DOMAINS: Final = {
     "transactions": "every entry of every bank account: amount, time, other party, balance",
@@ -47,7 +50,7 @@ def write_consent_form(domains: frozenset[str], days: int, now: datetime) -> Con
     valid_from = now.replace(microsecond=0)
     valid_until = valid_from + timedelta(days=days)
     template = resources.files("connector.cli").joinpath("consent_text", f"{LANGUAGE}.txt").read_text("utf-8")
-    lines = (f"  - {name}: {_DOMAINS.get(name, 'all that the bank states of it')}\n" for name in sorted(domains))
+    lines = (_item(f"{name}: {_DOMAINS.get(name, 'all that the bank states of it')}") for name in sorted(domains))
     text = Template(template).substitute(
         domains="".join(lines),
         valid_from=f"{valid_from:%Y-%m-%d %H:%M} UTC",
@@ -55,3 +58,7 @@ def write_consent_form(domains: frozenset[str], days: int, now: datetime) -> Con
         days=days,
     )
     return ConsentForm(text, domains, valid_from, valid_until)
+
+
+def _item(text: str) -> str:
+    return textwrap.fill(text, WIDTH, initial_indent="  - ", subsequent_indent="    ") + "\n"

@@ -104,5 +104,7 @@ def summary(told: dict[str, Any]) -> str:
         words.append(f"{record['outstanding']} {record['currency']} owed")
     elif "points" in record:
         words.append(f"{record['points']:+d} points")
-    words += [str(record[name]) for name in _SHOWN_FIELDS if record.get(name) is not None]
+    told_by_name = told["event_type"].upper()
+    shown = [str(record[name]) for name in _SHOWN_FIELDS if record.get(name) is not None]
+    words += [word for word in shown if not told_by_name.endswith(word.replace("_", ""))]
     return f"  {' '.join(words)}" if words else ""

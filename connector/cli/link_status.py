@@ -36,9 +36,9 @@ class LinkView:
 
 
 async def known_links(reader: JournalReader) -> Mapping[str, Link]:
-    """Every link, and those that a connector has yet to take up, by account id."""
+    """Every link by account id; of one that a connector has yet to take up or renew, what it will be."""
     waiting = {command.account_id: command.link for command in await reader.pending_commands() if command.link}
-    return waiting | dict(await reader.links())
+    return {**await reader.links(), **waiting}
 
 
 async def view_links(reader: JournalReader, now: datetime) -> list[LinkView]:

@@ -51,8 +51,9 @@ def connect(
 ) -> None:
     """Link an account: consent, then PIN and one-time password. Prints the account id.
 
-    Also renews a link whose session the bank ended. PIN and one-time password are asked for, never given as flags;
-    where standard input is no terminal, each is one line of it.
+    Also renews a link whose session the bank ended. PIN and one-time password
+    are asked for, never given as flags; where standard input is no terminal,
+    each is one line of it.
 
     Args:
         msisdn: The holder's mobile number, +923xxxxxxxxx; asked for if left out.
@@ -70,12 +71,13 @@ def connect(
         raise UsageError(f"--days {lasting}: it must be 1 to {MAXIMUM_DAYS}")
     if label is not None and (not _LABEL.fullmatch(label) or _LONG_NUMBER.search(label)):
         raise UsageError("--label: small letters, digits and hyphens, at most 32, and no long number")
+    number = None if msisdn is None else _e164(msisdn)
     master_key = read_master_key(effective.settings, effective.sources)
     form = write_consent_form(wanted, lasting, SystemClock().now())
     say(form.text)
     if not yes and not agree("Do you accept?"):
         raise DeclinedError("consent was not given; nothing was read and nothing is stored")
-    number = _e164(msisdn if msisdn is not None else ask("Mobile number:"))
+    number = number or _e164(ask("Mobile number:"))
     anyio.run(_connect, effective.settings, master_key, number, label, form.accepted(), wait_seconds)
 
 
@@ -140,7 +142,7 @@ def list_links(*, json: Json = False, flags: SettingsFlags | None = None) -> Non
     show_table(
         ("ACCOUNT", "LABEL", "STATE", "DOMAINS", "CONSENT UNTIL"),
         [
-            (view.account_id, view.label or "-", view.state, ",".join(view.domains), view.consent_until or "-")
+            (view.account_id, view.label or "-", view.state, ", ".join(view.domains), view.consent_until or "-")
             for view in views
         ],
         whole=(0,),
@@ -207,6 +209,8 @@ def _change(
     async def changing() -> None:
         async with reading(settings) as reader:
             link = find_link(await known_links(reader), account)
+            if link.removed:
+                raise UsageError(f"the link {account} is removed: `zindigi link connect` opens it again")
             await _command(reader, kind, link.account_id, domain=domain, wait_seconds=wait_seconds)
 
     anyio.run(changing)

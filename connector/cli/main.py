@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Iterator, Sequence
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
 
 from connector import __version__
@@ -15,6 +16,7 @@ from connector.cli.configuration import config_app, vault_app
 from connector.cli.events import events
 from connector.cli.links import link_app
 from connector.cli.prompts import say
+from connector.cli.screen import console
 from connector.cli.service import run, sandbox
 from connector.cli.topics import topics_app
 from connector.errors import ConnectorError
@@ -46,7 +48,10 @@ def make_app() -> App:
         help_epilogue=EXAMPLES,
         help_format="plaintext",
         help_formatter="plain" if plain else "default",
+        # That a flag is off unless given goes without saying.
+        default_parameter=Parameter(show_default=lambda default: default or None),
         version=f"zindigi {__version__}",
+        console=console(),
         error_console=Console(stderr=True),
         exit_on_error=False,
         print_error=True,
@@ -80,8 +85,19 @@ def execute(arguments: Sequence[str]) -> int:
         return exits.INTERRUPTED
     except BrokenPipeError:
         # Whoever read our output has gone: nothing more to say, and nobody to say it to.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        _drop_output()
+        say("zindigi: the output could not be written: no space left")
+        return exits.FAILURE
     return exits.OK
+
+
+def _drop_output() -> None:
+    """Nothing more to standard output: what is still buffered must not fail again when the process ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _refused(errors: Sequence[ConnectorError]) -> int:

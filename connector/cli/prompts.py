@@ -24,7 +24,7 @@ def ask(question: str) -> str:
     """The answer, stripped.
 
     Raises:
-        DeclinedError: input ended.
+        DeclinedError: there is none.
     """
     print(f"{question} ", end="", file=sys.stderr, flush=True)
     with _interruptible():
@@ -36,7 +36,7 @@ def ask_secret(question: str) -> str:
     """The answer, not echoed.
 
     Raises:
-        DeclinedError: input ended.
+        DeclinedError: there is none.
     """
     if not sys.stdin.isatty():
         return ask(question)
@@ -55,7 +55,8 @@ def agree(question: str) -> bool:
 
 def _answered(line: str, question: str) -> str:
     if not line:
-        raise DeclinedError(f"input ended before an answer to: {question}")
+        say()
+        raise DeclinedError(f"there was no answer to: {question}")
     if not sys.stdin.isatty():
         say()
     return line.strip()

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
+from urllib.parse import quote
 
 import anyio
+from cyclopts import Parameter, validators
 
 from connector.cli.prompts import say
 from connector.cli.screen import show_table
 from connector.cli.settings_flags import SettingsFlags
 from connector.master_key import read_master_key
+
+Port = Annotated[int, Parameter(validator=validators.Number(gte=0, lte=65535))]
 
 
 def run(*, flags: SettingsFlags | None = None) -> None:
@@ -28,7 +33,7 @@ def run(*, flags: SettingsFlags | None = None) -> None:
     anyio.run(run_connector, effective.settings, master_key)
 
 
-def sandbox(*, scenario: Path = Path("demo"), host: str = "127.0.0.1", port: int = 8642, seed: int = 1) -> None:
+def sandbox(*, scenario: Path = Path("demo"), host: str = "127.0.0.1", port: Port = 8642, seed: int = 1) -> None:
     """Run the sandbox: a bank of invented people, to link and read without a real one.
 
     Args:
@@ -46,6 +51,8 @@ def sandbox(*, scenario: Path = Path("demo"), host: str = "127.0.0.1", port: int
         people = [(holder.label, holder.tier, holder.msisdn, holder.pin) for holder in loaded.holders]
         show_table(("INVENTED HOLDER", "TIER", "MSISDN", "PIN"), people)
         say(f"\nSandbox bank on http://{host}:{bound} (scenario {loaded.title}, seed {seed}). Ctrl-C ends it.")
-        say(f"One-time passwords: curl 'http://{host}:{bound}/sandbox/otp?msisdn=%2B923…'")
+        first = loaded.holders[0]
+        say(f"One-time passwords of {first.label}:")
+        say(f"curl 'http://{host}:{bound}/sandbox/otp?msisdn={quote(first.msisdn)}'")
 
     serve(loaded, host=host, port=port, seed=seed, ready=announce)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
+from connector.errors import ConfigurationError
 from connector.sandbox.app import create_app
 from connector.sandbox.scenario import Scenario, load_scenario
 
@@ -49,11 +50,10 @@ async def serve(
     """Serve until SIGTERM or SIGINT, or until cancelled. `ready` is told the port once connections are accepted.
 
     Raises:
-        ConfigurationError: The scenario cannot be read.
-        OSError: The address cannot be bound.
+        ConfigurationError: The scenario cannot be read, or the address cannot be bound.
     """
     loaded = scenario if isinstance(scenario, Scenario) else load_scenario(scenario)
-    listener = socket.create_server((host, port), backlog=_BACKLOG)
+    listener = _listen(host, port)
     bound = int(listener.getsockname()[1])
     config = uvicorn.Config(
         create_app(loaded, seed),
@@ -73,6 +73,15 @@ async def serve(
         await server.serve(sockets=[listener])
     finally:
         listener.close()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((host, port), backlog=_BACKLOG)
+    except OSError as error:
+        # The standard library adds the address, which is said already.
+        problem = (error.strerror or type(error).__name__).partition(" (while attempting")[0]
+        raise ConfigurationError(f"the sandbox cannot listen on {host}, port {port}: {problem}") from None
 
 
 def run(

@@ -22,7 +22,8 @@ async def test_the_oracle_sees_a_torn_commit(
     async with Rig.open(tmp_path, "crash", seed=1, entry="tests.crash.torn_connector") as rig:
         for holder in await rig.holders():
             await rig.link(holder)
-        for _ in range(DEATHS):
+        for life in range(DEATHS):
+            monkeypatch.setenv("TORN_SEED", str(life))
             await rig.start_connector()
             assert rig.connector is not None
             await rig.connector.wait()

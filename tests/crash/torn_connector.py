@@ -1,7 +1,7 @@
-"""`zindigi` with its atomic commit broken on purpose: two transactions, and now and then death between them.
+"""`zindigi` with its commit broken on purpose: two transactions and now and then death between them, or events lost.
 
-Negative control of the crash tests: with this in place of the real one the oracle must find what is wrong. Which half
-comes first is the word in TORN.
+Negative control: with this in place of the real one the oracle must find what is wrong. TORN says how it is broken:
+which half comes first, or `lossy`. TORN_SEED says when.
 """
 
 from __future__ import annotations
@@ -10,22 +10,25 @@ import os
 import signal
 import sqlite3
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from random import Random
 
 import anyio
 
+from connector.avro import decode_event
 from connector.cli.main import execute
 from connector.journal.sqlite import SqliteJournal, SqliteShard
 from connector.journal.sqlite_file import transaction
 from connector.master_key import read_master_key
-from connector.ports import Clock, Commit
+from connector.ports import Clock, Commit, EventRecord
 from connector.runtime.connector import run_connector
 from connector.settings import Settings, load_settings
 
 DEATH_PROBABILITY = 0.3
-_RANDOM = Random(os.getpid())
+LOSS_PROBABILITY = 0.1
+_RANDOM = Random(os.environ.get("TORN_SEED", ""))
 
 
 def _die_sometimes(commit: Commit) -> None:
@@ -62,7 +65,21 @@ class EventsFirstJournal(SqliteJournal):
     shard_type = EventsFirstShard
 
 
-JOURNALS = {"state-first": StateFirstJournal, "events-first": EventsFirstJournal}
+class LossyShard(SqliteShard):
+    """Now and then an event of a commit is not written, without a word."""
+
+    def write_events(self, connection: sqlite3.Connection, commit: Commit) -> None:
+        def kept(event: EventRecord) -> bool:
+            return decode_event(event.value)["op"] == "s" or _RANDOM.random() > LOSS_PROBABILITY
+
+        super().write_events(connection, replace(commit, events=tuple(filter(kept, commit.events))))
+
+
+class LossyJournal(SqliteJournal):
+    shard_type = LossyShard
+
+
+JOURNALS = {"state-first": StateFirstJournal, "events-first": EventsFirstJournal, "lossy": LossyJournal}
 
 
 async def open_torn(settings: Settings, _clock: Clock) -> SqliteJournal:

@@ -216,3 +216,41 @@ async def test_a_vault_that_is_locked_for_a_moment_is_no_reason_to_lose_a_rotate
         await settled(world, worker)
     for account_id in world.msisdn_of:
         assert await world.links_told(account_id) == ["ConsentGranted", "LinkActivated"]
+
+
+@pytest.mark.anyio
+async def test_a_death_between_a_rotation_and_the_vault_ends_in_one_action_required(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bank has rotated, the vault holds the token that is dead: nobody but the holder can mend that."""
+    adult, borrower = world.msisdn_of
+    with monkeypatch.context() as dying:
+        lost = 0
+
+        async def never_stored(_session: object) -> None:
+            nonlocal lost
+            lost += 1
+            raise RetryableError("the process died before this was written")
+
+        async with world.working() as worker:
+            await worker.sweep()
+            world.bank.step()
+            dying.setattr(world.vault, "store_session", never_stored)
+            world.strike("expire_token", holder="adult")
+            await world.read_once(worker)
+        await world.source.close()
+    assert lost > 0
+    assert world.calls("/auth/refresh", status=200) == 1
+    world.new_source()
+    async with world.working() as worker:
+        for _ in range(3):
+            await world.read_once(worker)
+            world.clock.jump(60)  # type: ignore[attr-defined]
+        assert (await world.links_told(adult))[2:] == ["LinkActionRequired"]
+        assert await world.links_told(borrower) == ["ConsentGranted", "LinkActivated"]
+        # The dead token was offered once more, and refused; then nothing.
+        assert world.calls("/auth/refresh") == 2
+        assert await world.link("adult") == [adult]
+        await worker.apply_commands()
+        await settled(world, worker)
+        assert (await world.links_told(adult))[-1] == "LinkRecovered"

@@ -1,4 +1,4 @@
-"""One event of every kind of record. Every person, IBAN, CNIC and number here is invented."""
+"""One event and one state of every kind of record. Every person, IBAN, CNIC and number here is invented."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from decimal import Decimal
 from connector.domains.lending import Installment, Loan, Repayment
 from connector.domains.lifecycle import Checkpoint, ConsentRecord, LinkStatus, StreamBehind
 from connector.domains.loyalty import PointsEntry, Voucher
-from connector.domains.model import Record
+from connector.domains.model import BookingKey, Record
 from connector.domains.transactions import BalanceChain, Counterparty, Transaction
 from connector.events import Event, Provenance, Related, event_id
+from connector.state import EntityState, ResourceMeta, StreamHead
 
 KARACHI = timezone(timedelta(hours=5))
 ACCOUNT = "acc-0000000000000001"
@@ -128,6 +129,35 @@ RECORDS: dict[str, tuple[Record, ...]] = {
     "loyalty": (POINTS, VOUCHER),
     "lifecycle": (LINK, CONSENT, CHECKPOINT),
 }
+
+DATA_KEY = bytes(range(32))
+ENTITIES: dict[str, tuple[str, EntityState]] = {
+    f"{domain}/{number}": (
+        domain,
+        EntityState(record.entity_id, number + 1, record.booking_key, record, aliases=("a",)),
+    )
+    for domain, records in RECORDS.items()
+    for number, record in enumerate(records)
+} | {
+    "never readable": ("loyalty", EntityState("8", 0, BookingKey(8, "8"), None, unreadable_digest=b"\x01\x02")),
+    "removed": ("transactions", EntityState("TX-1", 3, BookingKey(-5, "TX-1"), None, "removed", ("TX-0", "TX-2"))),
+    "forgotten": ("transactions", EntityState("TX-3", 2, BookingKey(7, "TX-3"), None, "forgotten")),
+}
+HEADS: dict[str, tuple[str, StreamHead]] = {
+    "head": (
+        "transactions",
+        StreamHead(
+            7, 9, 2, "live",
+            {
+                "transactions:1": ResourceMeta(
+                    BookingKey(5, "x"), True, BookingKey(-3, ""), b"\x0a", b"\x0b", OBSERVED_AT
+                ),
+                "transactions:2": ResourceMeta(),
+            },
+        ),
+    ),
+    "new head": ("lending", StreamHead()),
+}  # fmt: skip
 
 
 def event(

@@ -1,4 +1,4 @@
-"""Write the golden bytes of schema version 1 where they are missing; what is there is never written again.
+"""Write the golden bytes of version 1 of events and state where they are missing; what is there is never written again.
 
 Run with: python -m tests.golden.write
 """
@@ -9,7 +9,8 @@ import json
 from pathlib import Path
 
 from connector.avro import decode_event, encode_event
-from tests.golden.samples import EVENTS
+from connector.runtime.sealed_state import Subject
+from tests.golden.samples import ACCOUNT, DATA_KEY, ENTITIES, EVENTS, HEADS
 from tests.unit.test_avro import plain
 
 HERE = Path(__file__).parent
@@ -22,3 +23,13 @@ for domain, events in EVENTS.items():
             value = encode_event(domain, event)
             kept[name] = {"value": value.hex(), "event": plain(decode_event(value))}
     path.write_text(json.dumps(kept, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+path = HERE / "state.v1.json"
+kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+subject = Subject(ACCOUNT, DATA_KEY)
+records = {name: subject.entity_record(domain, domain, entity) for name, (domain, entity) in ENTITIES.items()}
+records |= {name: subject.head_record(domain, head) for name, (domain, head) in HEADS.items()}
+for name, record in records.items():
+    if name not in kept and record.value is not None:
+        kept[name] = {"key": record.key, "value": subject.open(record).hex(), "sealed": record.value.hex()}
+path.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")

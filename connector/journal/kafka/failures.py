@@ -33,8 +33,9 @@ def failing(what: str) -> Iterator[None]:
 
 
 def said(error: BaseException) -> str:
-    """What a client's error says, in one line; its type where it says nothing."""
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    """What a client's error says, in one line, beginning with its type; errors of aiokafka begin so by themselves."""
+    name, text = type(error).__name__, str(error)
+    return text if text.startswith(name) else f"{name}: {text}" if text else name
 
 
 def is_fence(error: BaseException | None) -> bool:

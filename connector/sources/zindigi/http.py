@@ -154,7 +154,9 @@ class BankHttp:
                 return await self._send(request)
         except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, aiohttp.ClientError, OSError) as error:
             # TimeoutError is an OSError.
-            raise UnavailableError(f"the bank could not be reached or broke off ({type(error).__name__})") from None
+            # httpx's name for a refused connection is that of a time-out; the transport's own is right.
+            told = error.__cause__ if isinstance(error.__cause__, aiohttp.ClientError) else error
+            raise UnavailableError(f"the bank could not be reached or broke off ({type(told).__name__})") from None
 
     async def read(
         self, call: Call, credentials: Credentials, *, examine: Callable[[bytes], None] = examine_json

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,12 +11,13 @@ import pytest
 
 from connector.avro import encode_event
 from connector.cli import exits
-from connector.cli.consent_form import write_consent_form
+from connector.cli.consent_form import WIDTH, write_consent_form
 from connector.cli.exits import exit_code
 from connector.clock import SystemClock
 from connector.consent import Consent
 from connector.domains.lifecycle import LinkStatus
 from connector.domains.loyalty import PointsEntry
+from connector.domains.registry import DOMAINS
 from connector.errors import (
     ActionRequiredError,
     ConfigurationError,
@@ -30,7 +32,7 @@ from connector.journal.partition import shard_of
 from connector.journal.sqlite import SqliteJournal, SqliteReader
 from connector.links import Command, Link, apply_command
 from connector.ports import Commit, EventRecord
-from connector.settings import Settings
+from connector.settings import KEYS, Settings
 
 Zindigi = Callable[..., tuple[int, str, str]]
 NOW = datetime.now(UTC)  # noqa: TID251  # consents are compared to the real clock of the command line
@@ -79,6 +81,17 @@ def pending() -> list[Command]:
             await reader.close()
 
     return anyio.run(look)
+
+
+def append(command: Command) -> None:
+    async def put() -> None:
+        reader = await SqliteReader.open(PATH, clock=SystemClock())
+        try:
+            await reader.append_command(command)
+        finally:
+            await reader.close()
+
+    anyio.run(put)
 
 
 def linked() -> None:
@@ -178,10 +191,11 @@ class TestConfigAndVault:
         monkeypatch.setenv("ZINDIGI_VAULT__MASTER_KEY", "UExBTlRFRC1TRUNSRVQ=")
         code, out, _ = zindigi("config", "show", "--set", "log.level=debug")
         assert code == 0
-        rows = {line.split()[0]: line.split()[1:] for line in out.splitlines()}
-        assert rows["log.level"] == ["debug", "--set"]
-        assert rows["vault.master_key"] == ["********", "$ZINDIGI_VAULT__MASTER_KEY"]
-        assert rows["shutdown_seconds"] == ["10.0", "default"]
+        lines = out.splitlines()
+        assert "log.level=debug  # --set" in lines
+        assert "vault.master_key=********  # $ZINDIGI_VAULT__MASTER_KEY" in lines
+        assert "shutdown_seconds=10.0  # default" in lines
+        assert [line.partition("=")[0] for line in lines] == list(KEYS)
         assert "UExBTlRF" not in out
 
     def test_config_show_json(self, zindigi: Zindigi) -> None:
@@ -253,6 +267,20 @@ class TestLinks:
         assert code == exits.USAGE
         assert "did you mean loyalty?" in err
 
+    @pytest.mark.parametrize("command", [("pause", "mine"), ("resume", "mine"), ("accept-removals", "mine", "loyalty")])
+    def test_a_removed_link_changes_no_more(self, zindigi: Zindigi, command: tuple[str, ...]) -> None:
+        journal_with(Commit(0, 1, (), (), links=(replace(a_link(ACCOUNT), removed=True),)))
+        code, _, err = zindigi("link", *command)
+        assert code == exits.USAGE
+        assert "the link mine is removed" in err
+        assert pending() == []
+
+    def test_a_removed_link_that_is_being_connected_again_counts_as_what_it_will_be(self, zindigi: Zindigi) -> None:
+        journal_with(Commit(0, 1, (), (), links=(replace(a_link(ACCOUNT), removed=True),)))
+        append(Command("cmd_1", "connect", ACCOUNT, NOW, link=a_link(ACCOUNT)))
+        assert zindigi("link", "pause", "mine", "--wait-seconds", "0")[0] == exits.OK
+        assert [command.kind for command in pending()] == ["connect", "pause"]
+
     @pytest.mark.parametrize(("account", "said"), [("mien", "did you mean mine?"), ("acc_", "names 2 links")])
     def test_a_link_that_cannot_be_told(self, zindigi: Zindigi, account: str, said: str) -> None:
         linked()
@@ -302,18 +330,21 @@ class TestConnectBeforeTheBankIsAsked:
         ],
     )
     def test_wrong_usage(self, zindigi: Zindigi, arguments: tuple[str, ...]) -> None:
+        """Said before the holder is asked for anything."""
         zindigi("vault", "init")
-        code, _, _err = zindigi("link", "connect", *arguments)
+        code, _, err = zindigi("link", "connect", *arguments)
         assert code == exits.USAGE
+        assert "CONSENT TO READ" not in err
         assert not PATH.exists()
 
     def test_the_form_says_what_is_hashed(self) -> None:
         form = write_consent_form(frozenset({"loyalty", "lending"}), 30, NOW)
+        whole = write_consent_form(frozenset(DOMAINS), 30, NOW)
         assert "- lending: Advance Cash" in form.text
         assert "transactions" not in form.text
         assert "30 days" in form.text
         assert "$" not in form.text
-        assert max(map(len, form.text.splitlines())) <= 80
+        assert max(map(len, whole.text.splitlines())) <= WIDTH
         consent = form.accepted()
         assert consent.valid_until - consent.valid_from == timedelta(days=30)
         assert consent.domains == {"loyalty", "lending"}
@@ -326,7 +357,7 @@ class TestEvents:
         code, out, _ = zindigi("events")
         first, second, third = out.splitlines()
         assert code == 0
-        assert first.split()[1:] == ["abcdefgh", "loyalty", "#1", "PointsEarned", "+120", "points", "EARNED"]
+        assert first.split()[1:] == ["abcdefgh", "loyalty", "#1", "PointsEarned", "+120", "points"]
         assert "-5 points" in second
         assert third.split()[-2:] == ["ACTION_REQUIRED", "otp"]
         assert "PLANTED" not in out

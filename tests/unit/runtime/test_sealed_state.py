@@ -1,0 +1,69 @@
+"""State as it rests: its keys and its values, sealed and open, are a durable format."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from connector.avro import decode_entity, encode_entity, encode_head
+from connector.errors import DataError
+from connector.ports import StateRecord
+from connector.runtime.sealed_state import StateKey, Subject
+from tests.golden.samples import ACCOUNT, DATA_KEY, ENTITIES, HEADS
+
+GOLDEN = json.loads((Path(__file__).parents[2] / "golden" / "state.v1.json").read_text(encoding="utf-8"))
+SUBJECT = Subject(ACCOUNT, DATA_KEY)
+
+
+def kept(name: str) -> StateRecord:
+    return StateRecord(GOLDEN[name]["key"], bytes.fromhex(GOLDEN[name]["sealed"]))
+
+
+def test_every_sample_has_golden_bytes() -> None:
+    assert set(GOLDEN) == {*ENTITIES, *HEADS}
+
+
+@pytest.mark.parametrize("name", ENTITIES)
+def test_a_kept_entity_opens_for_ever(name: str) -> None:
+    domain, entity = ENTITIES[name]
+    opened = SUBJECT.open(kept(name))
+    assert decode_entity(domain, opened) == entity
+    assert encode_entity(domain, entity).hex() == GOLDEN[name]["value"] == opened.hex()
+    assert SUBJECT.entity_record(domain, domain, entity).key == GOLDEN[name]["key"]
+    assert SUBJECT.entity_tombstone(domain, domain, entity.entity_id).key == GOLDEN[name]["key"]
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_a_kept_head_opens_for_ever(name: str) -> None:
+    domain, head = HEADS[name]
+    assert SUBJECT.open_head(kept(name)) == head
+    assert encode_head(head).hex() == GOLDEN[name]["value"] == SUBJECT.open(kept(name)).hex()
+    assert SUBJECT.head_record(domain, head).key == GOLDEN[name]["key"]
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_a_key_tells_where_it_belongs(name: str) -> None:
+    domain, _ = (ENTITIES | HEADS)[name]
+    parsed = StateKey.parse(GOLDEN[name]["key"])
+    assert (parsed.account_id, parsed.domain) == (ACCOUNT, domain)
+    assert (parsed.entity_hash is None) == (name in HEADS)
+
+
+def test_a_value_under_another_key_or_of_another_subject_does_not_open() -> None:
+    moved = StateRecord(f"{ACCOUNT}/loyalty", kept("head").value)
+    with pytest.raises(DataError):
+        SUBJECT.open(moved)
+    with pytest.raises(DataError):
+        Subject(ACCOUNT, bytes(32)).open(kept("head"))
+    with pytest.raises(DataError):
+        Subject("acc-other", DATA_KEY).open(kept("head"))
+
+
+@pytest.mark.parametrize(
+    "key", ["", "acc", "acc/", "acc/Lending", "acc/lending/loan", "acc/lending/loan/xyz", "a/b/c/d/e"]
+)
+def test_what_is_no_state_key_is_refused(key: str) -> None:
+    with pytest.raises(DataError, match="no state key"):
+        StateKey.parse(key)
