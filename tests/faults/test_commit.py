@@ -10,17 +10,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-import anyio
 import pytest
 
 from connector.cli import exits, main
 from connector.errors import FencedError, JournalError
 from connector.journal.sqlite import SqliteShard
-from connector.ports import Commit, Journal, Vault
-from connector.runtime.connector import Edges, work
+from connector.ports import Commit, Journal
 from connector.runtime.options import Cadence
 from tests.contract.journal.backends import Backend, SqliteBackend
-from tests.support.activity import Counted
 from tests.support.log_watch import Log
 from tests.support.virtual_clock import VirtualClock
 from tests.support.world import OPTIONS, World, people
@@ -43,6 +40,19 @@ def unsure(trouble: dict[int, str], journal: Any) -> Journal:
             raise self._unusable
 
     shard_type = type("Unsure", (journal.shard_type,), {"commit": commit})
+    return changed(journal, shard_type)
+
+
+def refusing(topics: set[str], journal: Any) -> Journal:
+    """Commits with an event of one of `topics` fail."""
+
+    async def commit(self: Any, commit: Commit) -> None:
+        if topics & {event.topic for event in commit.events}:
+            self._unusable = JournalError("the brokers do not take it")
+            raise self._unusable
+        await super(shard_type, self).commit(commit)
+
+    shard_type = type("Refusing", (journal.shard_type,), {"commit": commit})
     return changed(journal, shard_type)
 
 
@@ -71,18 +81,6 @@ async def opened(
         yield world
 
 
-@asynccontextmanager
-async def at_work(world: World) -> AsyncIterator[None]:
-    """The connector as `zindigi run` works it: a dropped shard is taken up again."""
-    vault = cast("Vault", Counted(world.vault, world.activity))
-    edges = Edges(world.journal, vault, world.source, world.clock)
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(work, edges, world.options)
-        await world.activity.settle()
-        yield
-        tasks.cancel_scope.cancel()
-
-
 async def pass_time(world: World, seconds: float) -> None:
     await cast("VirtualClock", world.clock).advance(seconds)
 
@@ -95,7 +93,7 @@ async def test_a_commit_whose_outcome_is_unknown_loses_and_doubles_nothing(
 ) -> None:
     trouble = dict.fromkeys(numbers, when)
     async with opened(tmp_path, place, partial(unsure, trouble)) as world:
-        async with at_work(world):
+        async with world.at_work():
             for _ in range(6):
                 await pass_time(world, 25)
                 world.bank.step()
@@ -126,7 +124,7 @@ async def test_a_disk_that_fails_inside_the_transaction_is_begun_again(
 
     monkeypatch.setattr(SqliteShard, "write_state", failing)
     async with opened(tmp_path, SqliteBackend(str(tmp_path / "journal.db"), shard_count=1)) as world:
-        async with at_work(world):
+        async with world.at_work():
             await pass_time(world, 30)
             world.bank.step()
             await pass_time(world, 60)
@@ -135,9 +133,37 @@ async def test_a_disk_that_fails_inside_the_transaction_is_begun_again(
         await world.assert_sound(lockstep=True)
 
 
+@pytest.mark.anyio
+async def test_a_link_ends_although_one_of_its_streams_cannot_be_written(tmp_path: Path, place: Backend) -> None:
+    """The poisoned stream keeps neither its neighbours from going on nor a consent from ending; its end is owed."""
+    refused = {"lending"}
+    async with opened(tmp_path, place, partial(refusing, refused)) as world:
+        [account_id] = world.msisdn_of
+        async with world.at_work():
+            await pass_time(world, 60)
+            for domain in ("transactions", "loyalty"):
+                assert await world.streams_told(domain, account_id) == ["StreamOpened", "BackfillCompleted"]
+            refused.clear()
+            await pass_time(world, 300)
+            refused.add("lending")
+            world.bank.step()
+            await pass_time(world, 60)
+            await world.command("remove", account_id)
+            await pass_time(world, 60)
+            assert (await world.links_told(account_id))[-2:] == ["ConsentRevoked", "LinkClosed"]
+            assert world.bank.desk.live_holders() == set()
+            assert (await world.streams_told("lending", account_id))[-1] == "BackfillCompleted"
+            refused.clear()
+            await pass_time(world, 300)
+            for domain in ("transactions", "lending", "loyalty"):
+                assert (await world.streams_told(domain, account_id))[-1] == "StreamClosed link"
+        verdict = await world.verdict(settled=False)
+        assert verdict.sound, verdict.findings
+
+
 async def be_fenced(world: World) -> None:
     """Another owner takes the shard over in the middle of the connector's work."""
-    async with at_work(world):
+    async with world.at_work():
         await pass_time(world, 30)
         await world.journal.acquire(0)
         world.bank.step()
@@ -154,7 +180,7 @@ async def test_a_connector_that_was_fenced_ends_and_does_not_fight(tmp_path: Pat
         assert caught.value.split(FencedError)[1] is None
         assert main._refused(list(main._leaves(cast("Any", caught.value)))) == exits.TEMPORARY != 0
         assert len(await world.events()) == told
-        async with at_work(world):
+        async with world.at_work():
             await pass_time(world, 60)
         await world.assert_sound(lockstep=True)
 

@@ -28,6 +28,7 @@ from connector.domains.registry import DOMAINS
 from connector.links import Command, Link
 from connector.ports import Clock, Journal, JournalReader, Vault
 from connector.runtime.backend import BackendLimits
+from connector.runtime.connector import Edges, work
 from connector.runtime.job_board import PROFILE, Job, wanted
 from connector.runtime.options import WorkerOptions
 from connector.runtime.poller import PollLimits
@@ -235,6 +236,17 @@ class World:
                 yield worker
             finally:
                 stop.set()
+
+    @asynccontextmanager
+    async def at_work(self) -> AsyncIterator[None]:
+        """The connector as `zindigi run` works it, on the virtual clock: a dropped shard is taken up again."""
+        vault = cast("Vault", Counted(self.vault, self.activity))
+        edges = Edges(self.journal, vault, self.source, self.clock)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(work, edges, self.options)
+            await self.activity.settle()
+            yield
+            tasks.cancel_scope.cancel()
 
     async def read_once(self, worker: ShardWorker, *, kinds: Collection[str] = ()) -> None:
         """Run every job once, as the scheduler would: what fails is dealt with, and the next job goes on.
