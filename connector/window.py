@@ -6,7 +6,7 @@ commit that something else caused.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta, timezone
 
@@ -85,14 +85,22 @@ class Kept:
     dropped: tuple[str, ...]
 
 
-def let_go(kind: ResourceKind, floor: BookingKey | None, entities: Mapping[str, EntityState]) -> Kept:
-    """Forget what is settled and out of the window, and whatever the bank itself no longer serves."""
+def let_go(
+    kind: ResourceKind,
+    floor: BookingKey | None,
+    entities: Mapping[str, EntityState],
+    suspected: Collection[str] = frozenset(),
+) -> Kept:
+    """Forget what is settled and out of the window, and whatever the bank itself no longer serves.
+
+    `suspected` were absent from a complete read: whoever forgot them now could never tell their removal.
+    """
     if kind.window is None:
         removed = [entity for entity in entities.values() if entity.status == "removed"]
         surplus = sorted(removed, key=lambda entity: entity.key)[: max(0, len(removed) - MAXIMUM_REMOVED)]
         return _drop(floor, entities, {entity.entity_id for entity in surplus})
     entries = sorted((e for e in entities.values() if is_entry(e)), key=lambda e: e.key, reverse=True)
-    outside = _outside(kind.window, [entity for entity in entries if entity.status != "forgotten"])
+    outside = _outside(kind.window, [entity for entity in entries if entity.status != "forgotten"], suspected)
     risen = max([floor, *(entity.key for entity in outside)] if floor else [e.key for e in outside], default=None)
     gone = {entity.entity_id for entity in outside}
     staying = [entity for entity in entries if entity.entity_id not in gone]
@@ -113,7 +121,7 @@ def let_go(kind: ResourceKind, floor: BookingKey | None, entities: Mapping[str, 
     return replace(kept, rewritten=tuple(rewritten))
 
 
-def _outside(window: Window, newest_first: list[EntityState]) -> list[EntityState]:
+def _outside(window: Window, newest_first: list[EntityState], suspected: Collection[str]) -> list[EntityState]:
     if not newest_first:
         return []
     newest = newest_first[0].key.order
@@ -125,7 +133,7 @@ def _outside(window: Window, newest_first: list[EntityState]) -> list[EntityStat
         if oldest_served is not None and entity.key.order < oldest_served:
             outside.append(entity)
             continue
-        if entity.status == "live" and not entity.settled:
+        if entity.status == "live" and (not entity.settled or entity.entity_id in suspected):
             continue
         place += 1
         recent = oldest_in_days is None or entity.key.order >= oldest_in_days

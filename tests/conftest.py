@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from connector.proving.broker import Broker, BrokerError, running_broker
+from tests.contract.journal.backends import Backend, SqliteBackend, fresh_kafka
+
+QUICK = {"commit_timeout_seconds": 3.0, "request_timeout_seconds": 2.0, "start_timeout_seconds": 10.0}
+JOURNALS = ("sqlite", "kafka")
 
 
 @pytest.fixture(scope="session")
@@ -28,3 +33,21 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
         if os.environ.get("CI"):
             pytest.fail(f"a real broker is required: {error}")
         pytest.skip(f"a real broker is needed: {error}")
+
+
+@pytest.fixture(params=JOURNALS)
+async def place(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
+    """Where a world's journal lives: the test runs once for each kind, with a single shard."""
+    if request.param == "sqlite":
+        return SqliteBackend(str(tmp_path / "journal.db"), shard_count=1)
+    running: Broker = request.getfixturevalue("broker")
+    return await fresh_kafka(running.bootstrap_servers, shard_count=1, tuning=QUICK)
+
+
+@pytest.fixture(params=JOURNALS)
+def kafka(request: pytest.FixtureRequest) -> str | None:
+    """For rigs of processes: bootstrap servers, or None for the embedded journal; once for each."""
+    if request.param == "sqlite":
+        return None
+    running: Broker = request.getfixturevalue("broker")
+    return running.bootstrap_servers

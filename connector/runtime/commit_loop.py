@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 
 import anyio
 
-from connector.errors import ConnectorError, ConsentError, DataError, JournalError
+from connector.errors import ConnectorError, ConsentError, DataError, FencedError, JournalError
 from connector.ports import Clock, Commit, Shard
 from connector.runtime.encoding import Encoded, encode
+from connector.runtime.isolation import Isolation, Stream
 from connector.runtime.memory import ResourceMemory, bounds_of
 from connector.runtime.packing import pack
 from connector.runtime.writes import Write
@@ -28,6 +29,10 @@ class _Submission:
     done: anyio.Event = field(default_factory=anyio.Event)
     error: ConnectorError | None = None
 
+    @property
+    def streams(self) -> set[Stream]:
+        return {(write.account.account_id, write.domain) for write in self.writes}
+
     def finish(self, error: ConnectorError | None = None) -> None:
         self.error = error
         self.done.set()
@@ -36,12 +41,20 @@ class _Submission:
 class CommitLoop:
     """Commits of one shard, one after the other.
 
-    `gate` raises ConsentError for a write that may not be committed now.
+    `gate` raises ConsentError for a write that may not be committed now. `isolation` knows of streams that the journal
+    does not take.
     """
 
     def __init__(
-        self, shard: Shard, commit_number: int, clock: Clock, gate: Callable[[Write], None], linger_seconds: float
+        self,
+        shard: Shard,
+        commit_number: int,
+        clock: Clock,
+        gate: Callable[[Write], None],
+        linger_seconds: float,
+        isolation: Isolation,
     ) -> None:
+        self.isolation = isolation
         self._shard = shard
         self._number = commit_number
         self._clock = clock
@@ -56,7 +69,7 @@ class CommitLoop:
 
         Raises:
             ConsentError: the gate refused one of them; none was committed.
-            DataError: one of them cannot be encoded; none was committed.
+            DataError: one of them cannot be encoded, or its stream is set aside; none was committed.
             JournalError: the commit failed or its outcome is unknown; the shard must be restored.
         """
         if self._broken is not None:
@@ -93,12 +106,18 @@ class CommitLoop:
 
     def _take_batch(self) -> list[_Submission]:
         batch: list[_Submission] = []
+        left: list[_Submission] = []
+        taken: set[Stream] = set()
         events = 0
-        while self._waiting and events < MAXIMUM_EVENTS_PER_COMMIT:
-            submission = self._waiting.pop(0)
-            batch.append(submission)
-            events += sum(len(write.changes) for write in submission.writes)
-        if not self._waiting:
+        for submission in self._waiting:
+            if events < MAXIMUM_EVENTS_PER_COMMIT and self.isolation.admits(submission.streams, taken):
+                batch.append(submission)
+                taken |= submission.streams
+                events += sum(len(write.changes) for write in submission.writes)
+            else:
+                left.append(submission)
+        self._waiting = left
+        if not left:
             self._arrived = anyio.Event()
         return batch
 
@@ -117,13 +136,18 @@ class CommitLoop:
                 admitted.append(submission)
         if not admitted:
             return
+        streams = set[Stream]().union(*(submission.streams for submission in admitted))
         try:
             await self._shard.commit(_joined(self._shard.number, number, encoded))
         except JournalError as error:
+            if not isinstance(error, FencedError):
+                indivisible = len(streams) == 1 or len(admitted) == 1
+                self.isolation.failed(number, streams, indivisible=indivisible)
             for submission in admitted:
                 submission.finish(error)
             raise
         self._number = number
+        self.isolation.committed(streams)
         for one in encoded:
             _publish(one)
         for submission in admitted:
@@ -131,6 +155,8 @@ class CommitLoop:
 
     def _encode(self, submission: _Submission, heads: dict[tuple[str, str], StreamHead], number: int) -> list[Encoded]:
         """The submission on top of `heads`, which move on only when all of it could be encoded."""
+        if any(map(self.isolation.held, submission.streams)):
+            raise DataError("the journal does not take this stream's writes: it is set aside for a while")
         for write in submission.writes:
             if write.gated:
                 self._gate(write)

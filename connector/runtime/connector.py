@@ -16,6 +16,7 @@ from connector.errors import FencedError, JournalError
 from connector.journal.choice import open_journal
 from connector.ports import Clock, Journal, Source, Vault
 from connector.runtime.backend import BackendLimits
+from connector.runtime.isolation import Isolation
 from connector.runtime.options import Cadence, WorkerOptions
 from connector.runtime.poller import PollLimits
 from connector.runtime.shard_worker import ShardWorker
@@ -109,6 +110,7 @@ async def work_shard(number: int, edges: Edges, options: WorkerOptions, stop: an
     While the journal is away that is tried again and again, but said only once.
     """
     failures = RepeatedFailures(logger(__name__), edges.clock.monotonic, interval_seconds=REMINDER_SECONDS)
+    isolation = Isolation(edges.clock)
     while not stop.is_set():
         worker = ShardWorker(
             number,
@@ -118,6 +120,7 @@ async def work_shard(number: int, edges: Edges, options: WorkerOptions, stop: an
             clock=edges.clock,
             options=options,
             random=Random(),  # noqa: S311  # spreads load, guards nothing
+            isolation=isolation,
         )
         try:
             await _run_unless_stopped(worker, stop)

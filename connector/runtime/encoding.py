@@ -102,7 +102,7 @@ class _Encoding:
         after = apply(self.write.opened.entities, self.changes)
         if self.write.kind is None:
             return Kept(floor=None, entities=after, rewritten=(), dropped=())
-        return let_go(self.write.kind, self.write.meta.floor, after)
+        return let_go(self.write.kind, self.write.meta.floor, after, self.write.suspicion.absent)
 
     def tell_milestones(self, floor: BookingKey | None) -> None:
         if self.write.resource:

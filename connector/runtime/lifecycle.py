@@ -5,7 +5,7 @@ Each of these is one atomic commit: the desired state, the events that tell of i
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -23,7 +23,8 @@ from connector.events import Provenance
 from connector.links import Command, Link, apply_command
 from connector.ports import Clock
 from connector.runtime.commit_loop import CommitLoop
-from connector.runtime.memory import AccountMemory
+from connector.runtime.isolation import Stream
+from connector.runtime.memory import AccountMemory, StreamMemory
 from connector.runtime.writes import Write
 from connector.state import EntityState, ResourceMeta
 
@@ -104,6 +105,15 @@ class Lifecycle:
         async with self._lock(account):
             await self._submit(self._closing(account, domains, reason))
 
+    async def close_owed(self, account: AccountMemory) -> None:
+        """Close what could not be closed with its link, because its stream was set aside then."""
+        link = account.link
+        if link is None:
+            return
+        expired = link.consent is not None and link.consent.status == "EXPD"
+        covered = frozenset[str]() if link.over else link.covered_domains
+        await self.close_streams(account, DOMAINS.keys() - covered, "consent" if expired else "link")
+
     async def expire(self, account: AccountMemory) -> None:
         """The consent ran out: every stream closes, then the consent is told expired, then the link closed."""
         async with self._lock(account):
@@ -156,6 +166,8 @@ class Lifecycle:
             stream = account.streams.get(domain)
             if stream is None or stream.head.status not in {"backfilling", "live"}:
                 continue
+            if self._commits.isolation.held((account.account_id, domain)):
+                continue  # owed: an end of consent must not wait for it
             write = self._write(account, domain, "")
             writes.append(replace(write, closes=reason, observed_at=at or write.observed_at))
         return writes
@@ -216,27 +228,36 @@ def _consent_record(consent: Consent) -> ConsentRecord:
 
 
 def checkpoint_of(
-    shard: int, accounts: Iterable[AccountMemory], now: datetime, patience: Mapping[str, timedelta]
+    shard: int,
+    accounts: Iterable[AccountMemory],
+    now: datetime,
+    patience: Mapping[str, timedelta],
+    *,
+    held: Callable[[Stream], bool],
 ) -> Checkpoint:
     """What a shard can vouch for at `now`.
 
     A stream is behind when one of its resources was not read well for longer than `patience` (by resource kind), when
-    it is still backfilling or quarantined. `polled_until` is the oldest good read among those that are not behind,
-    `reconciled_until` their oldest complete read that left nothing to confirm (None: some had none since the start).
+    it is still backfilling, quarantined, or set aside (`held`). `polled_until` is the oldest good read among those that
+    are not behind, `reconciled_until` their oldest complete read that left nothing to confirm (None: some had none
+    since the start).
     """
     behind: list[StreamBehind] = []
     reads: list[datetime] = []
     reconciles: list[datetime | None] = []
     streams = 0
     for account in accounts:
-        for domain, stream in account.streams.items():
-            if domain not in DOMAINS or stream.head.status not in {"backfilling", "live"}:
+        for domain in DOMAINS:
+            stream = account.streams.get(domain) or StreamMemory()
+            aside = held((account.account_id, domain))
+            # One whose first commit failed is set aside before it was ever opened.
+            if not (aside or stream.head.status in {"backfilling", "live"}):
                 continue
             streams += 1
             names = [name for wanted, name in account.resources if wanted == domain]
             times = [stream.resources[name].read_at if name in stream.resources else None for name in names]
             oldest = min((at for at in times if at is not None), default=None)
-            status = _run_status(account, domain, now, patience)
+            status = "QUARANTINED" if aside else _run_status(account, domain, now, patience)
             if status == "LIVE" and oldest is not None:
                 reads.append(oldest)
                 reconciles.extend(stream.resources[name].reconciled_at for name in names)

@@ -17,6 +17,7 @@ from connector.domains.registry import DOMAINS
 from connector.ports import Clock, Journal, Shard, Source, Vault
 from connector.runtime.backend import Backend
 from connector.runtime.commit_loop import CommitLoop
+from connector.runtime.isolation import Isolation
 from connector.runtime.job_board import PROFILE, Job, JobBoard, wanted
 from connector.runtime.job_runner import JobRunner
 from connector.runtime.lifecycle import Lifecycle, checkpoint_of
@@ -34,7 +35,7 @@ PATIENCE_SECONDS = 5.0
 
 
 class ShardWorker:
-    """Works one shard of the journal."""
+    """Works one shard of the journal. `isolation` is what earlier lives have found out about its streams."""
 
     def __init__(
         self,
@@ -46,8 +47,10 @@ class ShardWorker:
         clock: Clock,
         options: WorkerOptions,
         random: Random,
+        isolation: Isolation | None = None,
     ) -> None:
         self.number = number
+        self._isolation = isolation or Isolation(clock)
         self._journal = journal
         self._vault = vault
         self._clock = clock
@@ -84,8 +87,14 @@ class ShardWorker:
         restored = await restore(self.number, shard.restore(), await shard.links(), self._vault)
         self._shard = shard
         self.accounts = restored.accounts
+        self._isolation.restored(restored.commit_number)
         self.commits = CommitLoop(
-            shard, restored.commit_number, self._clock, self.polls.gate_write, self._options.linger_seconds
+            shard,
+            restored.commit_number,
+            self._clock,
+            self.polls.gate_write,
+            self._options.linger_seconds,
+            self._isolation,
         )
         self.lifecycle = Lifecycle(self._clock, self.commits)
         self.runner = JobRunner(
@@ -141,10 +150,13 @@ class ShardWorker:
         """Say up to when this shard has seen the bank; notice consents that ran out meanwhile."""
         for account in tuple(self.accounts.values()):
             await self.runner.look_at_consent(account)
+            await self.lifecycle.close_owed(account)
         await self._end_sessions()
         kinds = [kind.name for domain in DOMAINS.values() for kind in domain.resources]
         patience = {name: self._patience(name) for name in kinds}
-        told = checkpoint_of(self.number, self.accounts.values(), self._clock.now(), patience)
+        told = checkpoint_of(
+            self.number, self.accounts.values(), self._clock.now(), patience, held=self._isolation.held
+        )
         await self.lifecycle.checkpoint(self.accounts[shard_subject(self.number)], told)
         counts = self.polls.counts
         self._log.info(

@@ -16,8 +16,8 @@ from connector.clock import SystemClock
 from connector.proving.proof import prove, read_journal, wait_settled
 from connector.proving.rig import Rig
 
-QUICK_SEEDS = range(1, 11)
-PROOF_SEEDS = range(11, 111)
+QUICK = [("sqlite", seed) for seed in range(1, 11)] + [("kafka", seed) for seed in range(1, 4)]
+PROOF = [("sqlite", seed) for seed in range(11, 111)] + [("kafka", seed) for seed in range(11, 31)]
 KILLS = 4
 
 
@@ -48,12 +48,10 @@ async def settle(rig: Rig) -> int:
     raise AssertionError(f"the connector did not come to rest: {rig.log_path.read_text(encoding='utf-8')[-4000:]}")
 
 
-async def live_through_kills(
-    directory: Path, seed: int, *, entry: str = "connector.cli", kafka: str | None = None
-) -> Rig:
+async def live_through_kills(directory: Path, seed: int, *, kafka: str | None) -> None:
     random = Random(seed)
     clock = SystemClock()
-    async with Rig.open(directory, "crash", seed=seed, entry=entry, kafka=kafka) as rig:
+    async with Rig.open(directory, "crash", seed=seed, kafka=kafka) as rig:
         holders = await rig.holders()
         for holder in holders:
             await rig.link(holder)
@@ -73,17 +71,16 @@ async def live_through_kills(
         verdict = await prove(rig)
         assert verdict.sound, "\n".join([f"seed {seed}, directory {directory}", *verdict.findings])
         assert sum(row.events for row in verdict.rows.values()) > 0
-        return rig
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("seed", QUICK_SEEDS)
-async def test_kills_lose_nothing(tmp_path: Path, seed: int) -> None:
-    await live_through_kills(tmp_path, seed)
+@pytest.mark.parametrize(("kafka", "seed"), QUICK, indirect=["kafka"])
+async def test_kills_lose_nothing(tmp_path: Path, kafka: str | None, seed: int) -> None:
+    await live_through_kills(tmp_path, seed, kafka=kafka)
 
 
 @pytest.mark.proof
 @pytest.mark.anyio
-@pytest.mark.parametrize("seed", PROOF_SEEDS)
-async def test_many_kills_lose_nothing(tmp_path: Path, seed: int) -> None:
-    await live_through_kills(tmp_path, seed)
+@pytest.mark.parametrize(("kafka", "seed"), PROOF, indirect=["kafka"])
+async def test_many_kills_lose_nothing(tmp_path: Path, kafka: str | None, seed: int) -> None:
+    await live_through_kills(tmp_path, seed, kafka=kafka)

@@ -17,9 +17,9 @@ GRACE_SECONDS = 2.0
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("hanging_seconds", [0, 60])
-async def test_sigterm_is_bounded_and_loses_nothing(tmp_path: Path, hanging_seconds: int) -> None:
+async def test_sigterm_is_bounded_and_loses_nothing(tmp_path: Path, kafka: str | None, hanging_seconds: int) -> None:
     clock = SystemClock()
-    async with Rig.open(tmp_path, "crash", seed=3) as rig:
+    async with Rig.open(tmp_path, "crash", seed=3, kafka=kafka) as rig:
         for holder in await rig.holders():
             await rig.link(holder)
         await rig.start_connector()

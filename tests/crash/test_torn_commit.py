@@ -16,10 +16,10 @@ DEATHS = 3
 @pytest.mark.anyio
 @pytest.mark.parametrize(("torn", "symptoms"), [("state-first", {"missing"}), ("events-first", {"duplicated"})])
 async def test_the_oracle_sees_a_torn_commit(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, torn: str, symptoms: set[str]
+    tmp_path: Path, kafka: str | None, monkeypatch: pytest.MonkeyPatch, torn: str, symptoms: set[str]
 ) -> None:
     monkeypatch.setenv("TORN", torn)
-    async with Rig.open(tmp_path, "crash", seed=1, entry="tests.crash.torn_connector") as rig:
+    async with Rig.open(tmp_path, "crash", seed=1, entry="tests.crash.torn_connector", kafka=kafka) as rig:
         for holder in await rig.holders():
             await rig.link(holder)
         for life in range(DEATHS):

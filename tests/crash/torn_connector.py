@@ -10,6 +10,7 @@ import os
 import signal
 import sqlite3
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,10 +20,14 @@ import anyio
 
 from connector.avro import decode_event
 from connector.cli.main import execute
+from connector.journal.kafka.journal import KafkaJournal, KafkaShard
+from connector.journal.kafka.options import EVENT_TOPICS
+from connector.journal.kafka.producer import Outgoing
+from connector.journal.kafka.settled import kafka_options
 from connector.journal.sqlite import SqliteJournal, SqliteShard
 from connector.journal.sqlite_file import transaction
 from connector.master_key import read_master_key
-from connector.ports import Clock, Commit, EventRecord
+from connector.ports import Clock, Commit, EventRecord, Journal
 from connector.runtime.connector import run_connector
 from connector.settings import Settings, load_settings
 
@@ -82,7 +87,36 @@ class LossyJournal(SqliteJournal):
 JOURNALS = {"state-first": StateFirstJournal, "events-first": EventsFirstJournal, "lossy": LossyJournal}
 
 
-async def open_torn(settings: Settings, _clock: Clock) -> SqliteJournal:
+class TornShard(KafkaShard):
+    """What would be one transaction is two; TORN says which half is the first."""
+
+    async def commit(self, commit: Commit) -> None:
+        producer, whole = self._producer, self._producer.transact
+
+        async def torn(records: Sequence[Outgoing]) -> None:
+            told = {self._journal.options.topic(name) for name in EVENT_TOPICS}
+            halves = [[one for one in records if (one.topic in told) is events] for events in (True, False)]
+            first, second = reversed(halves) if os.environ["TORN"] == "state-first" else halves
+            for half in (first, second):
+                if half:
+                    await whole(half)
+                if half is first:
+                    _die_sometimes(commit)
+
+        producer.transact = torn  # type: ignore[method-assign]
+        try:
+            await super().commit(commit)
+        finally:
+            producer.transact = whole  # type: ignore[method-assign]
+
+
+class TornJournal(KafkaJournal):
+    shard_type = TornShard
+
+
+async def open_torn(settings: Settings, clock: Clock) -> Journal:
+    if settings.journal.kind == "kafka":
+        return await TornJournal.open(kafka_options(settings), clock=clock)
     journal_type = JOURNALS[os.environ["TORN"]]
     return await journal_type.open(settings.journal.path, shard_count=settings.journal.shard_count)
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from connector.runtime.shard_worker import ShardWorker
+from tests.contract.journal.backends import Backend
 from tests.support.virtual_clock import VirtualClock
 from tests.support.world import World, people
 
@@ -17,9 +18,9 @@ VANISHING = 80  # of 200: above 20 entries and above 30 %
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
+async def world(tmp_path: Path, place: Backend) -> AsyncIterator[World]:
     scenario = people(HOLDER, scenario="peers", history_days=28)
-    async with World.open(tmp_path, scenario, seed=11, clock=VirtualClock()) as opened:
+    async with World.open(tmp_path, scenario, seed=11, clock=VirtualClock(), place=place) as opened:
         await opened.link(HOLDER)
         yield opened
 

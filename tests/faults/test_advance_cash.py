@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from connector.runtime.shard_worker import ShardWorker
+from tests.contract.journal.backends import Backend
 from tests.support.log_watch import Log
 from tests.support.virtual_clock import VirtualClock
 from tests.support.world import World, people
@@ -17,8 +18,8 @@ INQUIRY = "/advance-cash/*"
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with World.open(tmp_path, people("borrower"), seed=6, clock=VirtualClock()) as opened:
+async def world(tmp_path: Path, place: Backend) -> AsyncIterator[World]:
+    async with World.open(tmp_path, people("borrower"), seed=6, clock=VirtualClock(), place=place) as opened:
         await opened.link("borrower")
         yield opened
 

@@ -10,16 +10,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-import anyio
 import pytest
 
 from connector.cli import exits, main
 from connector.errors import FencedError, JournalError
-from connector.journal.sqlite import SqliteJournal, SqliteShard
-from connector.ports import Commit, Journal, Vault
-from connector.runtime.connector import Edges, work
+from connector.journal.sqlite import SqliteShard
+from connector.ports import Commit, Journal
 from connector.runtime.options import Cadence
-from tests.support.activity import Counted
+from tests.contract.journal.backends import Backend, SqliteBackend
 from tests.support.log_watch import Log
 from tests.support.virtual_clock import VirtualClock
 from tests.support.world import OPTIONS, World, people
@@ -30,28 +28,43 @@ KINDS = ("transactions", "loan", "points", "vouchers")
 RUNTIME = replace(OPTIONS, cadences=dict.fromkeys(KINDS, Cadence(5.0, 10.0)))
 
 
-class UnsureShard(SqliteShard):
-    """A shard whose commits of some numbers end in an error: before they happened, or after."""
+def unsure(trouble: dict[int, str], journal: Any) -> Journal:
+    """Commits of some numbers end in an error: before they happened, or after."""
 
-    trouble: dict[int, str]
-
-    async def commit(self, commit: Commit) -> None:
-        when = self.trouble.pop(commit.number, None)
+    async def commit(self: Any, commit: Commit) -> None:
+        when = trouble.pop(commit.number, None)
         if when != "before":
-            await super().commit(commit)
+            await super(shard_type, self).commit(commit)
         if when is not None:
             self._unusable = JournalError("the disk answered nothing for a while")
             raise self._unusable
 
-
-def unsure(trouble: dict[int, str], file: SqliteJournal) -> Journal:
-    file.shard_type = type("Unsure", (UnsureShard,), {"trouble": trouble})
-    return file
+    shard_type = type("Unsure", (journal.shard_type,), {"commit": commit})
+    return changed(journal, shard_type)
 
 
-def limited(maximum_record_bytes: int, file: SqliteJournal) -> Journal:
-    file.shard_type = type("Limited", (SqliteShard,), {"maximum_record_bytes": maximum_record_bytes})
-    return file
+def refusing(topics: set[str], journal: Any) -> Journal:
+    """Commits with an event of one of `topics` fail."""
+
+    async def commit(self: Any, commit: Commit) -> None:
+        if topics & {event.topic for event in commit.events}:
+            self._unusable = JournalError("the brokers do not take it")
+            raise self._unusable
+        await super(shard_type, self).commit(commit)
+
+    shard_type = type("Refusing", (journal.shard_type,), {"commit": commit})
+    return changed(journal, shard_type)
+
+
+def limited(maximum_record_bytes: int, journal: Any) -> Journal:
+    limits = {"maximum_record_bytes": maximum_record_bytes}
+    return changed(journal, type("Limited", (journal.shard_type,), limits))
+
+
+def changed(journal: Any, shard_type: type) -> Journal:
+    """The journal, giving out shards of another type from here on."""
+    journal.shard_type = shard_type
+    return cast("Journal", journal)
 
 
 narrow = partial(limited, NARROW_BYTES)
@@ -59,24 +72,13 @@ narrow = partial(limited, NARROW_BYTES)
 
 @asynccontextmanager
 async def opened(
-    directory: Path, journal: Callable[[SqliteJournal], Journal] = lambda file: file
+    directory: Path, place: Backend, journal: Callable[[Any], Journal] = lambda journal: journal
 ) -> AsyncIterator[World]:
-    clock = VirtualClock()
-    async with World.open(directory, people(HOLDER), seed=15, clock=clock, options=RUNTIME, journal=journal) as world:
+    async with World.open(
+        directory, people(HOLDER), seed=15, clock=VirtualClock(), options=RUNTIME, place=place, journal=journal
+    ) as world:
         await world.link(HOLDER)
         yield world
-
-
-@asynccontextmanager
-async def at_work(world: World) -> AsyncIterator[None]:
-    """The connector as `zindigi run` works it: a dropped shard is taken up again."""
-    vault = cast("Vault", Counted(world.vault, world.activity))
-    edges = Edges(world.journal, vault, world.source, world.clock)
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(work, edges, world.options)
-        await world.activity.settle()
-        yield
-        tasks.cancel_scope.cancel()
 
 
 async def pass_time(world: World, seconds: float) -> None:
@@ -87,11 +89,11 @@ async def pass_time(world: World, seconds: float) -> None:
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("numbers", [(1,), (2, 3), (4, 6, 9, 14)])
 async def test_a_commit_whose_outcome_is_unknown_loses_and_doubles_nothing(
-    tmp_path: Path, log: Log, when: str, numbers: tuple[int, ...]
+    tmp_path: Path, place: Backend, log: Log, when: str, numbers: tuple[int, ...]
 ) -> None:
     trouble = dict.fromkeys(numbers, when)
-    async with opened(tmp_path, partial(unsure, trouble)) as world:
-        async with at_work(world):
+    async with opened(tmp_path, place, partial(unsure, trouble)) as world:
+        async with world.at_work():
             for _ in range(6):
                 await pass_time(world, 25)
                 world.bank.step()
@@ -111,7 +113,7 @@ async def test_a_commit_whose_outcome_is_unknown_loses_and_doubles_nothing(
 async def test_a_disk_that_fails_inside_the_transaction_is_begun_again(
     tmp_path: Path, log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """SQLite itself fails half-way through a commit: nothing of it stays."""
+    """SQLite itself fails half-way through a commit: nothing of it stays. (What a broker does so is in tests/kafka.)"""
     write_state, left = SqliteShard.write_state, [2, 5]
 
     def failing(self: SqliteShard, connection: sqlite3.Connection, commit: Commit) -> None:
@@ -121,8 +123,8 @@ async def test_a_disk_that_fails_inside_the_transaction_is_begun_again(
             raise sqlite3.OperationalError("disk I/O error")
 
     monkeypatch.setattr(SqliteShard, "write_state", failing)
-    async with opened(tmp_path) as world:
-        async with at_work(world):
+    async with opened(tmp_path, SqliteBackend(str(tmp_path / "journal.db"), shard_count=1)) as world:
+        async with world.at_work():
             await pass_time(world, 30)
             world.bank.step()
             await pass_time(world, 60)
@@ -131,9 +133,37 @@ async def test_a_disk_that_fails_inside_the_transaction_is_begun_again(
         await world.assert_sound(lockstep=True)
 
 
+@pytest.mark.anyio
+async def test_a_link_ends_although_one_of_its_streams_cannot_be_written(tmp_path: Path, place: Backend) -> None:
+    """The poisoned stream keeps neither its neighbours from going on nor a consent from ending; its end is owed."""
+    refused = {"lending"}
+    async with opened(tmp_path, place, partial(refusing, refused)) as world:
+        [account_id] = world.msisdn_of
+        async with world.at_work():
+            await pass_time(world, 60)
+            for domain in ("transactions", "loyalty"):
+                assert await world.streams_told(domain, account_id) == ["StreamOpened", "BackfillCompleted"]
+            refused.clear()
+            await pass_time(world, 300)
+            refused.add("lending")
+            world.bank.step()
+            await pass_time(world, 60)
+            await world.command("remove", account_id)
+            await pass_time(world, 60)
+            assert (await world.links_told(account_id))[-2:] == ["ConsentRevoked", "LinkClosed"]
+            assert world.bank.desk.live_holders() == set()
+            assert (await world.streams_told("lending", account_id))[-1] == "BackfillCompleted"
+            refused.clear()
+            await pass_time(world, 300)
+            for domain in ("transactions", "lending", "loyalty"):
+                assert (await world.streams_told(domain, account_id))[-1] == "StreamClosed link"
+        verdict = await world.verdict(settled=False)
+        assert verdict.sound, verdict.findings
+
+
 async def be_fenced(world: World) -> None:
     """Another owner takes the shard over in the middle of the connector's work."""
-    async with at_work(world):
+    async with world.at_work():
         await pass_time(world, 30)
         await world.journal.acquire(0)
         world.bank.step()
@@ -141,8 +171,8 @@ async def be_fenced(world: World) -> None:
 
 
 @pytest.mark.anyio
-async def test_a_connector_that_was_fenced_ends_and_does_not_fight(tmp_path: Path) -> None:
-    async with opened(tmp_path) as world:
+async def test_a_connector_that_was_fenced_ends_and_does_not_fight(tmp_path: Path, place: Backend) -> None:
+    async with opened(tmp_path, place) as world:
         with pytest.raises(ExceptionGroup) as caught:
             await be_fenced(world)
         told = len(await world.events())
@@ -150,15 +180,17 @@ async def test_a_connector_that_was_fenced_ends_and_does_not_fight(tmp_path: Pat
         assert caught.value.split(FencedError)[1] is None
         assert main._refused(list(main._leaves(cast("Any", caught.value)))) == exits.TEMPORARY != 0
         assert len(await world.events()) == told
-        async with at_work(world):
+        async with world.at_work():
             await pass_time(world, 60)
         await world.assert_sound(lockstep=True)
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("new", [True, False])
-async def test_an_event_too_big_for_a_message_is_set_aside_and_the_page_goes_on(tmp_path: Path, *, new: bool) -> None:
-    async with opened(tmp_path, narrow) as world, world.working() as worker:
+async def test_an_event_too_big_for_a_message_is_set_aside_and_the_page_goes_on(
+    tmp_path: Path, place: Backend, *, new: bool
+) -> None:
+    async with opened(tmp_path, place, narrow) as world, world.working() as worker:
         await worker.sweep()
         known = len(await world.told("transactions"))
         ledger = world.bank.life(HOLDER).ledgers["transactions"]
@@ -186,11 +218,13 @@ async def test_an_event_too_big_for_a_message_is_set_aside_and_the_page_goes_on(
 
 
 @pytest.mark.anyio
-async def test_what_is_set_aside_in_the_first_sync_outlives_the_window_and_is_told_in_the_end(tmp_path: Path) -> None:
+async def test_what_is_set_aside_in_the_first_sync_outlives_the_window_and_is_told_in_the_end(
+    tmp_path: Path, place: Backend
+) -> None:
     """Far beyond the window, where everything else is let go at once: owed is owed."""
-    async with World.open(tmp_path, "lockstep", journal=partial(limited, 430)) as world:
+    async with World.open(tmp_path, "lockstep", place=place, journal=partial(limited, 430)) as world:
         await world.link("adult")
-        file = world.journal._inner  # type: ignore[attr-defined]
+        journal = world.journal._inner  # type: ignore[attr-defined]
         async with world.working() as worker:
             for _ in range(3):
                 world.mutate(holder="adult", domain="transactions", op="add")
@@ -200,7 +234,7 @@ async def test_what_is_set_aside_in_the_first_sync_outlives_the_window_and_is_to
         assert len(aside) > 50
         assert len(aside) == len(set(aside)), "once each"
         assert told.isdisjoint(aside)
-        file.shard_type = SqliteShard
+        changed(journal, type(journal).shard_type)
         async with world.working() as worker:
             for domain, op in (("transactions", "add"), ("lending", "disburse"), ("loyalty", "redeem")):
                 world.mutate(holder="adult", domain=domain, op=op)

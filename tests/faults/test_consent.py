@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from connector.domains.registry import DOMAINS
+from tests.contract.journal.backends import Backend
 from tests.support.virtual_clock import VirtualClock
 from tests.support.world import World, people
 
@@ -17,8 +18,8 @@ LABELS = ("adult", "borrower")
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with World.open(tmp_path, people(*LABELS, "teen"), seed=12, clock=VirtualClock()) as opened:
+async def world(tmp_path: Path, place: Backend) -> AsyncIterator[World]:
+    async with World.open(tmp_path, people(*LABELS, "teen"), seed=12, clock=VirtualClock(), place=place) as opened:
         yield opened
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from connector.runtime.job_board import Job
 from connector.runtime.shard_worker import ShardWorker
+from tests.contract.journal.backends import Backend
 from tests.support.virtual_clock import VirtualClock
 from tests.support.world import World, people
 
@@ -19,8 +20,8 @@ Shut = Callable[[World, ShardWorker, str], Awaitable[None]]
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with World.open(tmp_path, people("adult"), seed=13, clock=VirtualClock()) as opened:
+async def world(tmp_path: Path, place: Backend) -> AsyncIterator[World]:
+    async with World.open(tmp_path, people("adult"), seed=13, clock=VirtualClock(), place=place) as opened:
         await opened.link("adult", days=1)
         yield opened
 

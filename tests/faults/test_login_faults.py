@@ -11,6 +11,7 @@ import pytest
 from connector.errors import ActionRequiredError
 from connector.sandbox import report
 from connector.sources.zindigi.login import OtpRequest
+from tests.contract.journal.backends import Backend
 from tests.support.virtual_clock import VirtualClock
 from tests.support.world import World, people
 
@@ -47,8 +48,8 @@ class Holder:
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with World.open(tmp_path, people("adult"), seed=8, clock=VirtualClock()) as opened:
+async def world(tmp_path: Path, place: Backend) -> AsyncIterator[World]:
+    async with World.open(tmp_path, people("adult"), seed=8, clock=VirtualClock(), place=place) as opened:
         yield opened
 
 

@@ -15,6 +15,7 @@ import pytest
 from connector.runtime.backend import BackendLimits
 from connector.runtime.options import Cadence
 from connector.runtime.shard_worker import ShardWorker
+from tests.contract.journal.backends import Backend
 from tests.support.log_watch import Log
 from tests.support.virtual_clock import VirtualClock
 from tests.support.world import BACKENDS, OPTIONS, World, people
@@ -34,8 +35,10 @@ RUNTIME = replace(
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with World.open(tmp_path, people("borrower"), seed=4, clock=VirtualClock(), options=RUNTIME) as opened:
+async def world(tmp_path: Path, place: Backend) -> AsyncIterator[World]:
+    async with World.open(
+        tmp_path, people("borrower"), seed=4, clock=VirtualClock(), options=RUNTIME, place=place
+    ) as opened:
         await opened.link("borrower")
         yield opened
 

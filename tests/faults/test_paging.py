@@ -10,6 +10,7 @@ import pytest
 from connector.observe import Depth
 from connector.runtime.shard_worker import ShardWorker
 from connector.sandbox.faults import Kind
+from tests.contract.journal.backends import Backend
 from tests.support.log_watch import Log
 from tests.support.virtual_clock import VirtualClock
 from tests.support.world import World, people
@@ -20,10 +21,10 @@ RESTART_CAP = 3
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
+async def world(tmp_path: Path, place: Backend) -> AsyncIterator[World]:
     scenario = people("account-1", scenario="peers", history_days=28)
     # 200 entries in pages of 50.
-    async with World.open(tmp_path, scenario, seed=5, clock=VirtualClock()) as opened:
+    async with World.open(tmp_path, scenario, seed=5, clock=VirtualClock(), place=place) as opened:
         await opened.link("account-1")
         yield opened
 

@@ -12,6 +12,7 @@ from connector.errors import RetryableError
 from connector.runtime.job_board import Job
 from connector.runtime.shard_worker import ShardWorker
 from connector.sandbox.faults import Kind
+from tests.contract.journal.backends import Backend
 from tests.support.virtual_clock import VirtualClock
 from tests.support.world import World, people
 
@@ -19,8 +20,8 @@ LABELS = ("adult", "borrower")
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with World.open(tmp_path, people(*LABELS), seed=3, clock=VirtualClock()) as opened:
+async def world(tmp_path: Path, place: Backend) -> AsyncIterator[World]:
+    async with World.open(tmp_path, people(*LABELS), seed=3, clock=VirtualClock(), place=place) as opened:
         await opened.link(*LABELS)
         yield opened
 

@@ -9,6 +9,7 @@ import pytest
 
 from connector.runtime.shard_worker import ShardWorker
 from connector.sandbox.faults import Kind
+from tests.contract.journal.backends import Backend
 from tests.support.log_watch import Log
 from tests.support.virtual_clock import VirtualClock
 from tests.support.world import World, people
@@ -27,8 +28,8 @@ PREFIX = {"transactions": "", "loan": "loan/", "points": "points/", "vouchers": 
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with World.open(tmp_path, people("borrower"), seed=10, clock=VirtualClock()) as opened:
+async def world(tmp_path: Path, place: Backend) -> AsyncIterator[World]:
+    async with World.open(tmp_path, people("borrower"), seed=10, clock=VirtualClock(), place=place) as opened:
         await opened.link("borrower")
         for _ in range(2):
             opened.mutate(holder="borrower", domain="loyalty", op="redeem")

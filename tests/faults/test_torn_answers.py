@@ -16,6 +16,7 @@ import pytest
 from connector.sandbox import server
 from connector.sandbox.faults import Kind
 from connector.sources.zindigi.options import ZindigiOptions
+from tests.contract.journal.backends import Backend
 from tests.support.log_watch import Log
 from tests.support.virtual_clock import VirtualClock
 from tests.support.world import World, people
@@ -30,8 +31,8 @@ READ_TIMEOUT_SECONDS = 0.3
 
 
 @pytest.fixture
-async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
-    async with World.open(tmp_path, people("borrower", history_days=20), seed=9) as opened:
+async def world(tmp_path: Path, place: Backend, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
+    async with World.open(tmp_path, people("borrower", history_days=20), seed=9, place=place) as opened:
         ports: list[int] = []
         listening = anyio.Event()
 
@@ -81,8 +82,11 @@ async def test_a_body_that_is_not_whole_is_not_believed(world: World, log: Log, 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("kind", ["truncated_json", "non_json"])
-async def test_a_later_page_that_is_not_whole_spoils_the_read(tmp_path: Path, log: Log, kind: Kind) -> None:
-    async with World.open(tmp_path, people("borrower"), seed=9, clock=VirtualClock(), page_limit=10) as world:
+async def test_a_later_page_that_is_not_whole_spoils_the_read(
+    tmp_path: Path, place: Backend, log: Log, kind: Kind
+) -> None:
+    scenario = people("borrower")
+    async with World.open(tmp_path, scenario, seed=9, clock=VirtualClock(), page_limit=10, place=place) as world:
         await world.link("borrower")
         async with world.working() as worker:
             await worker.sweep()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from connector.avro import decode_event, encode_event
+from connector.avro import decode_event, encode_entity, encode_event
 from connector.runtime.sealed_state import Subject
 from tests.golden.samples import ACCOUNT, DATA_KEY, ENTITIES, EVENTS, HEADS
 from tests.unit.test_avro import plain
@@ -27,7 +27,10 @@ for domain, events in EVENTS.items():
 path = HERE / "state.v1.json"
 kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 subject = Subject(ACCOUNT, DATA_KEY)
-records = {name: subject.entity_record(domain, domain, entity) for name, (domain, entity) in ENTITIES.items()}
+records = {
+    name: subject.entity_record(domain, domain, entity.entity_id, encode_entity(domain, entity))
+    for name, (domain, entity) in ENTITIES.items()
+}
 records |= {name: subject.head_record(domain, head) for name, (domain, head) in HEADS.items()}
 for name, record in records.items():
     if name not in kept and record.value is not None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.contract.journal.backends import Backend
 from tests.support.world import World
 
 SEEDS = range(1, 4)
@@ -13,8 +14,8 @@ SEEDS = range(1, 4)
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("seed", SEEDS)
-async def test_every_change_of_every_step_is_told_once(tmp_path: Path, seed: int) -> None:
-    async with World.open(tmp_path, "lockstep", seed=seed) as world:
+async def test_every_change_of_every_step_is_told_once(tmp_path: Path, place: Backend, seed: int) -> None:
+    async with World.open(tmp_path, "lockstep", seed=seed, place=place) as world:
         await world.link()
         async with world.working() as worker:
             await worker.sweep()

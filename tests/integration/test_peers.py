@@ -18,6 +18,7 @@ from connector.avro import decode_entity
 from connector.observe import Depth
 from connector.runtime import packing
 from connector.runtime.shard_worker import ShardWorker
+from tests.contract.journal.backends import Backend
 from tests.support.world import World
 
 LABELS = [f"account-{number}" for number in range(1, 6)]
@@ -66,13 +67,14 @@ class Wanted:
         }
 
 
-def fingerprint(directory: Path) -> dict[str, str]:
-    """A digest of every file of journal and vault."""
-    return {
+async def fingerprint(world: World) -> dict[Any, Any]:
+    """How far the journal is, and a digest of every file beside it."""
+    files = {
         path.name: hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(directory.iterdir())
+        for path in sorted(world.directory.iterdir())
         if not path.name.endswith("-shm")
     }
+    return {**files, **await world.place.ends()}
 
 
 async def read_all(worker: ShardWorker, depth: Depth) -> None:
@@ -83,8 +85,8 @@ async def read_all(worker: ShardWorker, depth: Depth) -> None:
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with World.open(tmp_path, "peers", seed=SEED) as opened:
+async def world(tmp_path: Path, place: Backend) -> AsyncIterator[World]:
+    async with World.open(tmp_path, "peers", seed=SEED, place=place) as opened:
         await opened.link(*LABELS)
         yield opened
 
@@ -127,7 +129,7 @@ async def test_the_second_run_finds_everything_once_and_idle_polls_write_nothing
         # The first head read after a change has a new head page to look at; from then on nothing moves.
         await read_all(worker, Depth.HEAD)
         monkeypatch.setattr(packing, "decode_entity", counting)
-        before, events_before = fingerprint(world.directory), len(await world.events())
+        before, events_before = await fingerprint(world), len(await world.events())
         calls_before, unchanged_before = len(world.transport.calls), worker.polls.counts.unchanged
         for _ in range(5):
             await read_all(worker, Depth.HEAD)
@@ -137,16 +139,16 @@ async def test_the_second_run_finds_everything_once_and_idle_polls_write_nothing
             len(account.resources) for account in worker.accounts.values()
         )
         assert decoded == 0
-        assert fingerprint(world.directory) == before
+        assert await fingerprint(world) == before
         assert len(await world.events()) == events_before
 
 
 @pytest.mark.anyio
-async def test_heads_find_what_is_new_and_reconciles_the_rest(tmp_path: Path) -> None:
+async def test_heads_find_what_is_new_and_reconciles_the_rest(world: World) -> None:
     # Pages of some three days of these accounts: a head stops after a page that holds nothing new.
-    async with World.open(tmp_path, "peers", seed=SEED, page_limit=20) as world, world.working() as worker:
-        await world.link(*LABELS)
-        await worker.apply_commands()
+    world.page_limit = 20
+    world.new_source()
+    async with world.working() as worker:
         await worker.sweep()
         known = len(await world.told("transactions"))
         wanted = Wanted(world)

@@ -11,7 +11,6 @@ import base64
 import io
 import logging
 import re
-import sqlite3
 import traceback
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -21,13 +20,18 @@ from typing import Any
 import pytest
 import structlog
 
+from connector.domains.lifecycle import NAME as LIFECYCLE
+from connector.domains.registry import DOMAINS
 from connector.errors import ActionRequiredError, ConnectorError
+from connector.ports import Commit, EventRecord, QuarantineRecord, StateRecord
 from connector.runtime.job_runner import JobRunner
+from connector.runtime.shard_worker import ShardWorker
 from connector.sandbox import report, sessions
 from connector.sandbox.faults import KINDS
 from connector.settings import LogSettings
 from connector.telemetry import FIELDS, configure_logging, logger
-from tests.support.hunt import Quarry, files, journal_without_event_values
+from tests.contract.journal.backends import Backend
+from tests.support.hunt import Quarry, files
 from tests.support.virtual_clock import VirtualClock
 from tests.support.world import World, people
 
@@ -85,11 +89,11 @@ def otps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @asynccontextmanager
-async def planted(directory: Path) -> AsyncIterator[World]:
+async def planted(directory: Path, place: Backend) -> AsyncIterator[World]:
     scenario = people(*LABELS)
     holders = tuple(holder.model_copy(update={"pin": PINS[holder.label]}) for holder in scenario.holders)
     scenario = scenario.model_copy(update={"holders": holders})
-    async with World.open(directory, scenario, seed=SEED, clock=VirtualClock()) as world:
+    async with World.open(directory, scenario, seed=SEED, clock=VirtualClock(), place=place) as world:
         yield world
 
 
@@ -113,6 +117,13 @@ async def mistype(world: World, traces: Traces, label: str) -> None:
             traces.note(error)
 
 
+async def read_everything(world: World, worker: ShardWorker) -> None:
+    world.bank.step()
+    await world.read_once(worker)
+    world.clock.jump(1801)  # type: ignore[attr-defined]
+    await world.read_once(worker)
+
+
 async def live(world: World, traces: Traces) -> None:
     await mistype(world, traces, "adult")
     await world.link(*LABELS)
@@ -120,10 +131,7 @@ async def live(world: World, traces: Traces) -> None:
         await worker.sweep()
         for number, kind in enumerate(kind for kind in KINDS if kind not in {"latency", "trickle", "cut_body"}):
             world.strike(kind, params={"field": ("amount", "id", "counterparty.name", "POINTS")[number % 4]})
-            world.bank.step()
-            await world.read_once(worker)
-            world.clock.jump(1801)  # type: ignore[attr-defined]
-            await world.read_once(worker)
+            await read_everything(world, worker)
             world.bank.faults.clear()
             waiting = [account for account in worker.accounts.values() if account.waiting_for is not None]
             if waiting:
@@ -131,6 +139,10 @@ async def live(world: World, traces: Traces) -> None:
                 world.clock.jump(901)  # type: ignore[attr-defined]
                 await world.link(*[account.link.label for account in waiting if account.link is not None])
                 await worker.apply_commands()
+        # Entries that nobody can read: what is said of them is sealed, too.
+        world.strike("field_missing", path="/accounts/*", count=None, params={"field": "amount"})
+        await read_everything(world, worker)
+        world.bank.faults.clear()
         await worker.sweep()
         await worker.checkpoint()
         [adult, *_] = world.msisdn_of
@@ -176,10 +188,12 @@ def without_times(log: str) -> str:
 
 
 @pytest.mark.anyio
-async def test_a_whole_life_leaves_no_secret_anywhere(tmp_path: Path, traces: Traces, otps: list[str]) -> None:
+async def test_a_whole_life_leaves_no_secret_anywhere(
+    tmp_path: Path, place: Backend, traces: Traces, otps: list[str]
+) -> None:
     home = tmp_path / "home"
     home.mkdir()
-    async with planted(home) as world:
+    async with planted(home, place) as world:
         await live(world, traces)
         secrets, persons = await secrets_of(world, otps), persons_of(world)
         # While everything is still open, so that the write-ahead logs are there as they are.
@@ -187,23 +201,22 @@ async def test_a_whole_life_leaves_no_secret_anywhere(tmp_path: Path, traces: Tr
             assert secrets.hunt(path.name, path.read_bytes()) == set()
             if path.name.startswith("vault"):
                 assert persons.hunt(path.name, path.read_bytes()) == set()
-        journal = journal_without_event_values(home / "journal.db", tmp_path / "copy")
-        assert persons.hunt("journal", journal.read_bytes()) == set()
-        assert secrets.hunt("journal", journal.read_bytes()) == set()
-        stored = [
-            event async for event in world.reader.read_events(("transactions", "lending", "loyalty", "lifecycle"))
-        ]
+        everything = await place.remains(tmp_path / "copy", event_values=True)
+        assert secrets.hunt("journal", everything) == set()
+        sealed = await place.remains(tmp_path / "copy", event_values=False)
+        assert persons.hunt("journal without the values of events", sealed) == set()
+        stored = [event async for event in world.reader.read_events((*DOMAINS, LIFECYCLE))]
         assert len(stored) > 300
+        assert len(await place.quarantined()) > 10
+        assert persons.hunt("events", b"".join(event.value for event in stored)), "it finds what is known to be there"
         addressed = repr([(event.topic, event.key, event.headers) for event in stored])
-        state = repr(_state_keys(journal))
-        everything = b"".join(event.value for event in stored)
-        assert persons.hunt("events", everything), "the hunt finds what is known to be there"
+        for key in {*(event.key for event in stored), *(await world.reader.links())}:
+            assert key.encode() in sealed, "what was hunted through is what is there"
         print(f"seed {SEED}: {len(stored)} events, {len(traces.exceptions)} exceptions, {len(persons)} needles")
     said = without_times(traces.log.getvalue())
     assert said.count("read_failed") > 10
     for quarry in (secrets, persons):
         assert quarry.hunt("keys and headers", addressed) == set()
-        assert quarry.hunt("state keys", state) == set()
         assert quarry.hunt("log", said) == set()
         assert quarry.hunt("library log", traces.library.getvalue()) == set()
         for text in traces.exceptions:
@@ -212,18 +225,10 @@ async def test_a_whole_life_leaves_no_secret_anywhere(tmp_path: Path, traces: Tr
         assert secrets.hunt(path.name, path.read_bytes()) == set()
 
 
-def _state_keys(journal: Path) -> list[str]:
-    connection = sqlite3.connect(journal)
-    try:
-        return [key for (key,) in connection.execute("SELECT key FROM state")]
-    finally:
-        connection.close()
-
-
 @pytest.mark.anyio
-async def test_a_leak_on_purpose_is_found(tmp_path: Path, traces: Traces, otps: list[str]) -> None:
+async def test_a_leak_on_purpose_is_found(tmp_path: Path, place: Backend, traces: Traces, otps: list[str]) -> None:
     """The hunt's own proof: each leak, in whatever form, and nothing before it."""
-    async with planted(tmp_path) as world:
+    async with planted(tmp_path, place) as world:
         await world.link("adult")
         secrets, persons = await secrets_of(world, otps), persons_of(world)
         [token, *_] = world.bank.desk._by_access
@@ -251,7 +256,19 @@ async def test_a_leak_on_purpose_is_found(tmp_path: Path, traces: Traces, otps: 
             traces.log.truncate(0)
             logger("test").info("leak", reason=leak)
             assert persons.hunt("log", traces.log.getvalue()), "a form of personal data went by unseen"
-        # State that is not sealed, and a session that is not.
+        # A journal in which something is not sealed, or a header says too much.
+        assert persons.hunt("journal", await place.remains(tmp_path / "before", event_values=False)) == set()
+        leaky = Commit(
+            0,
+            1,
+            events=(EventRecord("loyalty", account_id, b"", (("ce_subject", holder["msisdn"].encode()),)),),
+            state=(StateRecord(f"{account_id}/loyalty", holder["name"].encode()),),
+            quarantine=(QuarantineRecord(account_id, holder["cnic"].encode()),),
+        )
+        await (await world.journal.acquire(0)).commit(leaky)
+        found = persons.hunt("journal", await place.remains(tmp_path / "after", event_values=False))
+        assert {find.what for find in found} >= {"mobile number", "name", "CNIC"}
+        # A session that is not sealed.
         leaking = tmp_path / "leak.db"
         leaking.write_bytes(b"\0\1" + holder["name"].encode("utf-16-le") + b"\0" + token.encode())
         assert {find.what for find in persons.hunt("file", leaking.read_bytes())} >= {"name"}

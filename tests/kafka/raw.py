@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
@@ -33,31 +33,13 @@ async def open_transaction(
 
 async def bare_log(backend: KafkaBackend, topic: str) -> list[tuple[int, bytes, bytes | None]]:
     """Every record that is physically there, committed or not: offset, key, value."""
-    partition = partition_of(backend, topic)
-    consumer = AIOKafkaConsumer(isolation_level="read_uncommitted", **backend.options.client_arguments())
-    await consumer.start()
-    try:
-        consumer.assign([partition])
-        await consumer.seek_to_beginning(partition)
-        end = (await consumer.end_offsets([partition]))[partition]
-        found = []
-        while await consumer.position(partition) < end:
-            for records in (await consumer.getmany(timeout_ms=100)).values():
-                found += [(record.offset, record.key, record.value) for record in records]
-        return found
-    finally:
-        await consumer.stop()
+    records = await backend.records(topic, committed=False)
+    return [(record.offset, record.key, record.value) for record in records if record.partition == SHARD]
 
 
 async def high_watermark(backend: KafkaBackend, topic: str) -> int:
-    partition = partition_of(backend, topic)
-    consumer = AIOKafkaConsumer(**backend.options.client_arguments())
-    await consumer.start()
-    try:
-        ends: dict[TopicPartition, int] = await consumer.end_offsets([partition])
-        return ends[partition]
-    finally:
-        await consumer.stop()
+    ends = await backend.ends()
+    return int(ends[partition_of(backend, topic)])
 
 
 async def configure(backend: KafkaBackend, topic: str, **config: object) -> None:

@@ -1,4 +1,4 @@
-"""The connector as a process on a real broker: killed, told to stop, taken over, and left alone by its broker."""
+"""The connector as a process on a real broker: taken over, and left alone by its broker."""
 
 from __future__ import annotations
 
@@ -15,23 +15,11 @@ from connector.clock import SystemClock
 from connector.proving.broker import Broker
 from connector.proving.proof import prove, read_journal, wait_settled
 from connector.proving.rig import Rig
-from tests.crash.test_sigkill import live_through_kills
 
 pytestmark = pytest.mark.anyio
 
 SHUTDOWN_SECONDS = 10.0
 GRACE_SECONDS = 4.0
-
-
-@pytest.mark.parametrize("seed", range(1, 4))
-async def test_kills_lose_nothing(tmp_path: Path, broker: Broker, seed: int) -> None:
-    await live_through_kills(tmp_path, seed, kafka=broker.bootstrap_servers)
-
-
-@pytest.mark.proof
-@pytest.mark.parametrize("seed", range(11, 31))
-async def test_many_kills_lose_nothing(tmp_path: Path, broker: Broker, seed: int) -> None:
-    await live_through_kills(tmp_path, seed, kafka=broker.bootstrap_servers)
 
 
 def said(rig: Rig, event: str) -> list[dict[str, Any]]:

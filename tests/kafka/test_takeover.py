@@ -8,16 +8,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
 import anyio
 import anyio.to_thread
 import pytest
+from aiokafka import TopicPartition
 
 from connector.errors import FencedError, JournalError
 from connector.journal.kafka.journal import KafkaJournal
-from connector.proving.broker import Broker
-from tests.contract.journal.backends import KafkaBackend, backend_named
+from connector.journal.kafka.partitions import Watermarks
+from connector.proving.broker import Broker, BrokerError
+from tests.contract.journal.backends import TOPICS, KafkaBackend, backend_named
 from tests.contract.journal.samples import numbered_commit
 from tests.contract.journal.suite import ROOT, SHARD, kill_and_check, opened, require_untorn, state_of
 from tests.kafka import breaks
@@ -200,12 +203,40 @@ def remedy(backend: KafkaBackend, broker: Broker, log: str) -> None:
     """Do as the log says, with Kafka's own tool."""
     told = next(line for line in log.splitlines() if "hanging_transaction" in line)
     assert "kafka-transactions.sh" in told
-    offset = told.split("--start-offset ")[1].split('"')[0].strip()
+    offset = int(told.split("--start-offset ")[1].split('"')[0])
+    abort(broker, partition_of(backend, "state"), offset)
+
+
+def abort(broker: Broker, partition: TopicPartition, start_offset: int) -> None:
     broker.tool(
         "org.apache.kafka.tools.TransactionsCommand",
-        *("--bootstrap-server", broker.bootstrap_servers, "abort"),
-        *("--topic", partition_of(backend, "state").topic, "--partition", str(SHARD), "--start-offset", offset),
+        *("--bootstrap-server", broker.bootstrap_servers, "abort", "--topic", partition.topic),
+        *("--partition", str(partition.partition), "--start-offset", str(start_offset)),
     )
+
+
+async def act_as_operator(backend: KafkaBackend, broker: Broker) -> None:
+    """End whatever hangs: a broker that was killed now and then leaves a transaction open for ever (KAFKA-20734)."""
+    partitions = [partition_of(backend, name) for name in TOPICS]
+    seen: dict[TopicPartition, int] = {}
+    while True:
+        await anyio.sleep(3.0)
+        watermarks = Watermarks(backend.options)
+        try:
+            high = await watermarks.high(partitions)
+            await anyio.sleep(3.0)
+            stable = await watermarks.stable(partitions)
+        except JournalError:
+            continue
+        finally:
+            await watermarks.close()
+        stuck = {partition: offset for partition, offset in stable.items() if offset < high[partition]}
+        for partition, offset in stuck.items():
+            if seen.get(partition) == offset:
+                print(f"hanging in {partition.topic} at {offset}: aborted")
+                with suppress(BrokerError):  # it may have been killed once more
+                    await anyio.to_thread.run_sync(abort, broker, partition, offset)
+        seen = stuck
 
 
 async def test_a_hanging_transaction_holds_the_shard_until_somebody_ends_it(
@@ -250,18 +281,21 @@ async def test_restarts_of_the_broker_lose_and_repeat_nothing(
                     shard = None
                     await anyio.sleep(0.2)
 
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(commit_until_over)
-        for _ in range(2):
-            before = number
-            await anyio.sleep(1.0)
-            await anyio.to_thread.run_sync(broker.kill if hard else broker.stop)
-            await anyio.sleep(0.5)
-            await anyio.to_thread.run_sync(broker.start)
-            with anyio.fail_after(40):
-                await until(lambda goal=before + 5: number >= goal)
-        over.set()
-    assert await require_untorn(backend, number, "after restarts") == number
+    async with anyio.create_task_group() as operator:
+        operator.start_soon(act_as_operator, backend, broker)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(commit_until_over)
+            for _ in range(2):
+                before = number
+                await anyio.sleep(1.0)
+                await anyio.to_thread.run_sync(broker.kill if hard else broker.stop)
+                await anyio.sleep(0.5)
+                await anyio.to_thread.run_sync(broker.start)
+                with anyio.fail_after(60):
+                    await until(lambda goal=before + 5: number >= goal)
+            over.set()
+        assert await require_untorn(backend, number, "after restarts") == number
+        operator.cancel_scope.cancel()
 
 
 async def until(true: Callable[[], bool]) -> None:

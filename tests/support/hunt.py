@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import re
-import shutil
-import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,18 +87,3 @@ def _encodings(value: str) -> Iterator[tuple[str, bytes]]:
 def files(directory: Path) -> Iterable[Path]:
     """Every file under `directory`."""
     return sorted(path for path in directory.rglob("*") if path.is_file())
-
-
-def journal_without_event_values(journal: Path, copy: Path) -> Path:
-    """A copy of a journal in which the events' values are blank, everything else as it was: state, keys, headers…"""
-    copy.mkdir()
-    for path in journal.parent.glob(f"{journal.name}*"):
-        shutil.copy(path, copy / path.name)
-    connection = sqlite3.connect(copy / journal.name, isolation_level=None)
-    try:
-        connection.execute("UPDATE events SET value = x''")
-        connection.execute("VACUUM")
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    finally:
-        connection.close()
-    return copy / journal.name

@@ -1,4 +1,4 @@
-"""A small world in one process: the sandbox bank, a journal and a vault on disk, and a connector driven by hand.
+"""A small world in one process: the sandbox bank, a journal and a vault, and a connector driven by hand.
 
 The bank is reached over ASGI, so that nothing waits for a network; journal, vault, HTTP client and codec are the real
 ones. Every event is decoded with the published schemas before anybody judges it.
@@ -7,7 +7,6 @@ ones. Every event is decoded with the published schemas before anybody judges it
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -26,10 +25,10 @@ from connector.avro import decode_event
 from connector.clock import SystemClock
 from connector.consent import Consent
 from connector.domains.registry import DOMAINS
-from connector.journal.sqlite import SqliteJournal, SqliteReader
 from connector.links import Command, Link
-from connector.ports import Clock, Journal, Vault
+from connector.ports import Clock, Journal, JournalReader, Vault
 from connector.runtime.backend import BackendLimits
+from connector.runtime.connector import Edges, work
 from connector.runtime.job_board import PROFILE, Job, wanted
 from connector.runtime.options import WorkerOptions
 from connector.runtime.poller import PollLimits
@@ -47,6 +46,7 @@ from connector.sources.zindigi.http import BankHttp
 from connector.sources.zindigi.options import ZindigiOptions
 from connector.sources.zindigi.source import ZindigiSource
 from connector.vault import SqliteVault
+from tests.contract.journal.backends import Backend, SqliteBackend
 from tests.support.activity import Activity, Counted
 from tests.support.contract import CheckedTransport, Contract
 from tests.support.virtual_clock import VirtualClock
@@ -89,9 +89,10 @@ class World:
     bank: Bank
     app: Any
     directory: Path
+    place: Backend
     clock: Clock
     journal: Journal
-    reader: SqliteReader
+    reader: JournalReader
     vault: SqliteVault
     transport: CheckedTransport
     activity: Activity
@@ -110,11 +111,14 @@ class World:
         *,
         seed: int = 1,
         clock: Clock | None = None,
-        journal: Callable[[SqliteJournal], Journal] = lambda journal: journal,
+        place: Backend | None = None,
+        journal: Callable[[Any], Journal] = lambda journal: journal,
         options: WorkerOptions = OPTIONS,
         page_limit: int = 50,
     ) -> AsyncIterator[World]:
-        """Everything opened; closed at the end of the block. `journal` may stand something before the real one.
+        """Everything opened; closed at the end of the block. The journal is at `place`, else embedded in `directory`.
+
+        `journal` is given the opened journal, of whatever kind, and may change it or stand something before it.
 
         On a virtual clock the bank's front door runs on it, too, and it moves on only while nothing is under way. An
         answer of the bank that breaks its contract fails the block.
@@ -125,12 +129,13 @@ class World:
         if isinstance(clock, VirtualClock):
             clock.settled = activity.settle
         clock = clock or SystemClock()
-        file = await SqliteJournal.open(directory / "journal.db", shard_count=1)
-        reader = await SqliteReader.open(directory / "journal.db", clock=clock)
+        place = place or SqliteBackend(str(directory / "journal.db"), shard_count=1)
+        opened = await place.open_journal()
+        reader = await place.open_reader()
         vault = await SqliteVault.open(directory / "vault.db", MASTER_KEY)
         transport = CheckedTransport(httpx.ASGITransport(app=app), app.state.bank, activity, CONTRACT)
-        used: Any = Counted(journal(file), activity)
-        world = cls(app.state.bank, app, directory, clock, used, reader, vault, transport, activity, options)
+        used: Any = Counted(journal(opened), activity)
+        world = cls(app.state.bank, app, directory, place, clock, used, reader, vault, transport, activity, options)
         world.page_limit = page_limit
         world.new_source()
         try:
@@ -141,7 +146,7 @@ class World:
             await world.source.close()
             await vault.close()
             await reader.close()
-            await file.close()
+            await opened.close()
 
     def new_source(self) -> ZindigiSource:
         """A client that knows nothing yet, as after a restart of the process."""
@@ -232,6 +237,17 @@ class World:
             finally:
                 stop.set()
 
+    @asynccontextmanager
+    async def at_work(self) -> AsyncIterator[None]:
+        """The connector as `zindigi run` works it, on the virtual clock: a dropped shard is taken up again."""
+        vault = cast("Vault", Counted(self.vault, self.activity))
+        edges = Edges(self.journal, vault, self.source, self.clock)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(work, edges, self.options)
+            await self.activity.settle()
+            yield
+            tasks.cancel_scope.cancel()
+
     async def read_once(self, worker: ShardWorker, *, kinds: Collection[str] = ()) -> None:
         """Run every job once, as the scheduler would: what fails is dealt with, and the next job goes on.
 
@@ -273,12 +289,8 @@ class World:
         return told
 
     async def quarantine(self) -> list[dict[str, Any]]:
-        """Every quarantine row of the journal, opened with its subject's key."""
-        connection = sqlite3.connect(f"file:{self.directory / 'journal.db'}?mode=ro", uri=True)
-        try:
-            rows = connection.execute("SELECT key, value FROM quarantine ORDER BY rowid").fetchall()
-        finally:
-            connection.close()
+        """Every quarantine record of the journal, opened with its subject's key."""
+        rows = await self.place.quarantined()
         opened = []
         for account_id, value in rows:
             sealer = Sealer(await self.vault.data_key(account_id))

@@ -89,6 +89,20 @@ def test_what_is_let_go_within_the_bounds_of_reads_leaves_a_mark() -> None:
     assert after.entities[records[50].entity_id].status == "forgotten"
 
 
+def test_what_one_read_did_not_show_stays_until_another_has_confirmed_it() -> None:
+    """After a long outage the window moves far in one read: a removal it first sees there must not slip out of it."""
+    records = daily(60)
+    missing = records[58].entity_id
+    assert missing not in let_go(KIND, None, entities(*records)).entities
+    kept = let_go(KIND, None, entities(*records), {missing})
+    assert missing in live(kept.entities)
+    bound = lower_bound(KIND, kept.floor, kept.entities.values())
+    assert bound is not None
+    assert bound <= records[58].booking_key, "the next complete read covers it"
+    after = let_go(KIND, kept.floor, kept.entities)
+    assert missing not in live(after.entities)
+
+
 def test_a_removed_entry_is_remembered_while_reads_cover_it() -> None:
     records = daily(60)
     gone = replace(state(records[3]), status="removed", record=None)

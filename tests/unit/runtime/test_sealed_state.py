@@ -31,7 +31,7 @@ def test_a_kept_entity_opens_for_ever(name: str) -> None:
     opened = SUBJECT.open(kept(name))
     assert decode_entity(domain, opened) == entity
     assert encode_entity(domain, entity).hex() == GOLDEN[name]["value"] == opened.hex()
-    assert SUBJECT.entity_record(domain, domain, entity).key == GOLDEN[name]["key"]
+    assert SUBJECT.entity_record(domain, domain, entity.entity_id, opened).key == GOLDEN[name]["key"]
     assert SUBJECT.entity_tombstone(domain, domain, entity.entity_id).key == GOLDEN[name]["key"]
 
 
