@@ -46,7 +46,7 @@ HEADINGS = (
     "changes\nat bank",
     "observ-\nable",
     "coal-\nesced",
-    "in\nflight",
+    "un-\nclear",
     "events in\njournal",
     "miss-\ning",
     "dupli-\ncated",
@@ -185,7 +185,7 @@ class Demo:
             table.add_column(heading, justify="left" if heading == "domain" else "right", no_wrap=True)
         for name in DOMAINS:
             row = verdict.row(name)
-            counts = (row.changes, row.observable, row.coalesced, row.uncertain, row.events)
+            counts = (row.changes, row.observable, row.coalesced, row.unclear, row.events)
             faults = (row.missing, row.duplicated, row.out_of_order + row.illegal)
             fold = Text("yes", "green") if not row.fold_differs else Text(f"{row.fold_differs} off", "bold red")
             table.add_row(name, *map(str, counts), *(Text(str(n), "bold red" if n else "") for n in faults), fold)
@@ -195,7 +195,7 @@ class Demo:
         sound = verdict.sound and exit_code == 0
         self._say(
             "   The first four are the bank's own count, of what it served: coalesced came\n"
-            "   and went between two reads, in flight was shown to a connector then killed.",
+            "   and went between two reads, unclear was shown just before a kill, say.",
             "dim",
         )
         clean = f"{rig.kills} SIGKILL, exit code {exit_code} after SIGTERM"

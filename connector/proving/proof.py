@@ -20,6 +20,8 @@ from connector.sandbox.oracle import Verdict, judge
 
 TOPICS = (*DOMAINS, LIFECYCLE)
 SETTLE_SECONDS = 60.0
+COMPLETE_READS = 3
+"""Two prove a removal, and by the next the bank knows that the second arrived: it can then claim all that was read."""
 
 
 async def read_journal(rig: Rig, topics: tuple[str, ...] = TOPICS) -> list[tuple[str, dict[str, Any]]]:
@@ -54,7 +56,7 @@ async def wait_settled(rig: Rig, *, within_seconds: float = SETTLE_SECONDS) -> N
 
 async def _served(rig: Rig) -> bool:
     # The bank speaks of those who are logged in: a holder whose session it ended is not settled at all.
-    answer = await rig.ask_bank("settled?k=1")
+    answer = await rig.ask_bank(f"settled?k={COMPLETE_READS}")
     return bool(answer["settled"]) and answer["holders"] >= len(rig.msisdn_of)
 
 

@@ -32,13 +32,17 @@ class Row:
     changes: int = 0
     observable: int = 0
     coalesced: int = 0
-    uncertain: int = 0
     events: int = 0
     missing: int = 0
     duplicated: int = 0
     out_of_order: int = 0
     illegal: int = 0
     fold_differs: int = 0
+
+    @property
+    def unclear(self) -> int:
+        """Changes of which the bank cannot say whether they were seen; an event of one is right, and so is none."""
+        return self.changes - self.observable - self.coalesced
 
     @property
     def sound(self) -> bool:
@@ -135,7 +139,6 @@ class _Stream:
         self._row.changes += counts["changes"]
         self._row.observable += counts["observable"]
         self._row.coalesced += counts["coalesced"]
-        self._row.uncertain += counts["uncertain"]
         by_entity: dict[str, list[Event]] = {}
         excused: set[str] = set()
         for event in self._told:

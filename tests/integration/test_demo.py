@@ -69,9 +69,9 @@ def test_it_is_legible_in_a_file_and_what_it_advises_works(files: Path) -> None:
     assert set(cells) == set(DOMAINS)
     for row in cells.values():
         assert len(row) == len(HEADINGS) - 1
-        changes, observable, coalesced, in_flight, events = map(int, row[:5])
-        assert changes == observable + coalesced + in_flight
-        assert 0 < observable <= events <= observable + in_flight
+        changes, observable, coalesced, unclear, events = map(int, row[:5])
+        assert changes == observable + coalesced + unclear
+        assert 0 < observable <= events <= observable + unclear
         assert row[5:] == ["0", "0", "0", "yes"]
     export, *advised = done.stdout.partition("try next:\n")[2].strip().splitlines()
     assert len(advised) == 3

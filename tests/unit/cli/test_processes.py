@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -18,9 +19,15 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error"}
 FULL = Path("/dev/full")
 
 
-def zindigi(*arguments: str) -> subprocess.CompletedProcess[str]:
+def zindigi(*arguments: str, stdout: int | IO[str] = subprocess.PIPE) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*COMMAND, *arguments], env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=60
+        [*COMMAND, *arguments],
+        env=ENVIRONMENT,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+        timeout=60,
     )
 
 
@@ -29,15 +36,7 @@ def test_a_reader_that_has_seen_enough_is_no_failure(arguments: tuple[str, ...])
     reading, writing = os.pipe()
     os.close(reading)
     try:
-        done = subprocess.run(
-            [*COMMAND, *arguments],
-            env=ENVIRONMENT,
-            stdout=writing,
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
-            timeout=60,
-        )
+        done = zindigi(*arguments, stdout=writing)
     finally:
         os.close(writing)
     assert (done.returncode, done.stderr) == (exits.OK, "")
@@ -47,19 +46,9 @@ def test_a_reader_that_has_seen_enough_is_no_failure(arguments: tuple[str, ...])
 @pytest.mark.parametrize("arguments", [("config", "show"), ("config", "show", "--json")])
 def test_output_to_a_full_disk_is_said_in_one_line(arguments: tuple[str, ...]) -> None:
     with FULL.open("w") as full:
-        done = subprocess.run(
-            [*COMMAND, *arguments],
-            env=ENVIRONMENT,
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
-            timeout=60,
-        )
-    assert (done.returncode, done.stderr) == (
-        exits.FAILURE,
-        "zindigi: the output could not be written: no space left\n",
-    )
+        done = zindigi(*arguments, stdout=full)
+    said = "zindigi: the output could not be written: no space left\n"
+    assert (done.returncode, done.stderr) == (exits.FAILURE, said)
 
 
 def test_a_sandbox_whose_port_is_taken_says_so() -> None:
