@@ -33,7 +33,7 @@ def run(*, flags: SettingsFlags | None = None) -> None:
     anyio.run(run_connector, effective.settings, master_key)
 
 
-def sandbox(*, scenario: Path = Path("demo"), host: str = "127.0.0.1", port: Port = 8642, seed: int = 1) -> None:
+def sandbox(*, scenario: Path = Path("life"), host: str = "127.0.0.1", port: Port = 8642, seed: int = 1) -> None:
     """Run the sandbox: a bank of invented people, to link and read without a real one.
 
     Args:

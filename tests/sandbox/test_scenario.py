@@ -32,7 +32,7 @@ def test_shipped_scenarios_are_sound(name: str) -> None:
 
 
 def test_the_scenarios_that_are_promised_ship() -> None:
-    assert {"demo", "lockstep", "crash", "peers", "faults"} <= set(SHIPPED)
+    assert {"demo", "life", "lockstep", "crash", "peers", "faults"} <= set(SHIPPED)
     assert [holder.tier for holder in load_scenario("demo").holders] == ["L1", "L0", "ULTRA", "L1", "L1"]
     assert [holder.minor for holder in load_scenario("demo").holders] == [False, False, False, False, True]
 
