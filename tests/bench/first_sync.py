@@ -1,0 +1,56 @@
+"""First sync: the connector against raw loops over the same libraries, and over the leanest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+
+from connector.journal.choice import open_reader
+from connector.runtime.connector import worker_options
+from tests.bench.linked import DOMAIN, Place, connect, opened_edges, worker_of
+from tests.bench.measure import Sample, metered
+
+
+@dataclass(frozen=True, slots=True)
+class Synced:
+    """A first sync, and the complete read that follows every first sync and makes removals visible."""
+
+    first: Sample
+    complete: Sample
+
+
+async def sync(place: Place, base_url: str, holders: int, records: int) -> Synced:
+    """Sync `holders` with `records` entries in all.
+
+    Raises:
+        RuntimeError: not everything was told.
+    """
+    settings = place.settings(base_url)
+    async with opened_edges(settings) as edges:
+        await connect(edges, settings, holders)
+        async with worker_of(edges, worker_options(settings)).opened_by_hand() as worker:
+            with metered() as first:
+                await worker.read_all(worker.linked)
+            with metered() as complete:
+                await worker.read_all(worker.linked, profile=False)
+        reader = await open_reader(settings, edges.clock)
+        try:
+            told = [event async for event in reader.read_events((DOMAIN,))]
+        finally:
+            await reader.close()
+    # Beside the entries each stream tells that it opened, and that it is backfilled.
+    if len(told) != records + 2 * holders:
+        raise RuntimeError(f"{len(told)} events were told of {records} entries")
+    return Synced(first.sample(records), complete.sample(records))
+
+
+def run(parent: Path, brokers: str | None, base_url: str, holders: int, entries: int) -> Synced:
+    """One run in this process, after a small one that warms it up."""
+
+    async def both() -> Synced:
+        await sync(Place.fresh(parent, brokers), base_url, 1, entries)
+        return await sync(Place.fresh(parent, brokers), base_url, holders, holders * entries)
+
+    return anyio.run(both)
