@@ -57,9 +57,10 @@ class CannedBank:
         if method == "POST":
             self._shown = int(path.rpartition("/")[2])
             return _response(204, b"")
+        known_tag = headers.get("if-none-match")
         if path == f"{API}/me":
             number = int(headers["authorization"].rpartition(TOKEN)[2])
-            return _response(200, profile_of(number))
+            return self._page_response(CannedPage.of(profile_of(number)), known_tag)
         match = _FEED.fullmatch(path)
         if match is None or match[1] not in self._feeds:
             return _response(404, b'{"code":"NOT_FOUND","message":"There is no such thing."}')
@@ -67,7 +68,7 @@ class CannedBank:
         page = self._feeds[match[1]].page(
             self._shown, asked.get("cursor"), asked.get("from"), int(asked.get("limit", "50"))
         )
-        return self._page_response(page, headers.get("if-none-match"))
+        return self._page_response(page, known_tag)
 
     def _page_response(self, page: CannedPage | None, known_tag: str | None) -> bytes:
         if page is None:

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import anyio
+
 from connector.domains.transactions import Transaction
 from connector.ports import Commit, StateRecord
 from connector.runtime.connector import Edges, worker_options
@@ -16,8 +18,10 @@ from connector.runtime.memory import AccountMemory
 from connector.runtime.sealed_state import Subject
 from connector.state import EntityState, StreamHead
 from tests.bench.feed import iban_of
-from tests.bench.linked import Place, connect, enrol, link_of, opened_edges, worker_of
+from tests.bench.linked import DOMAIN, Place, connect, enrol, link_of, opened_edges, worker_of
 
+HISTORIES = 10
+"""Different originals: nobody's state is like more than every tenth one's."""
 RECORDS_PER_COMMIT = 5_000
 
 
@@ -38,6 +42,11 @@ class Original:
             for name, memory in stream.resources.items():
                 entities[domain, name] = tuple(memory.packed.open().entities.values())
         return cls(heads, entities)
+
+    @property
+    def entity_count(self) -> int:
+        """How many entities of the bank's it remembers."""
+        return sum(len(entities) for (domain, _), entities in self.entities.items() if domain == DOMAIN)
 
     def cloned(self, subject: Subject, number: int, commit_number: int) -> Iterator[StateRecord]:
         """The same for the holder `number`, sealed."""
@@ -94,3 +103,8 @@ async def populate(edges: Edges, known: Sequence[Original], holders: int) -> int
             links.clear()
     await shard.release()
     return written
+
+
+def run_originals(parent: Path, base_url: str, count: int) -> list[Original]:
+    """`originals`, in this process."""
+    return anyio.run(originals, parent, base_url, count)

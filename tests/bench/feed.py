@@ -86,6 +86,11 @@ class CannedPage:
     body: bytes
     etag: str
 
+    @classmethod
+    def of(cls, body: bytes) -> CannedPage:
+        """A body with its tag."""
+        return cls(body, etag(body))
+
 
 class CannedFeed:
     """One history as pages. Positions count from the oldest entry, so that a cursor never shifts."""
@@ -112,7 +117,7 @@ class CannedFeed:
         items = b",".join(reversed(self.items[start:end]))
         following = f'"{encode_cursor(str(start))}"' if start > first else "null"
         body = b'{"items":[%s],"next_cursor":%s}' % (items, following.encode())
-        return CannedPage(body, etag(body))
+        return CannedPage.of(body)
 
 
 def profile_of(number: int) -> bytes:

@@ -9,8 +9,15 @@ import anyio
 
 from connector.journal.choice import open_reader
 from connector.runtime.connector import worker_options
+from tests.bench import raw_loops
+from tests.bench.comparison import COLUMNS, Comparison
 from tests.bench.linked import DOMAIN, Place, connect, opened_edges, worker_of
 from tests.bench.measure import Sample, metered
+from tests.bench.rig import Rig
+from tests.bench.table import Table
+
+OURS = "connector"
+COMPLETE = "complete read after it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,3 +61,40 @@ def run(parent: Path, brokers: str | None, base_url: str, holders: int, entries:
         return await sync(Place.fresh(parent, brokers), base_url, holders, holders * entries)
 
     return anyio.run(both)
+
+
+def measure(rig: Rig) -> list[Comparison]:
+    """Rounds of the connector and of every raw loop, one after the other, on each journal."""
+    holders, entries = rig.scale.sync_holders, rig.scale.sync_entries
+    found = []
+    with rig.bank(holders, holders, entries) as bank:
+        for journal, brokers in rig.journals.items():
+            samples: dict[str, list[Sample]] = {name: [] for name in (OURS, COMPLETE, *raw_loops.LOOPS)}
+            for number in range(rig.scale.rounds):
+                rig.say(f"first sync, {journal}, round {number + 1} of {rig.scale.rounds}")
+                synced = rig.run(run, rig.directory, brokers, bank.base_url, holders, entries)
+                samples[OURS].append(synced.first)
+                samples[COMPLETE].append(synced.complete)
+                for loop in raw_loops.LOOPS:
+                    place = (rig.directory, brokers, bank.base_url)
+                    samples[loop].append(rig.run(raw_loops.run, *place, loop, holders, entries))
+            found.append(Comparison(journal, OURS, samples))
+    return found
+
+
+def table(figures: list[Comparison]) -> Table:
+    """Microseconds a record."""
+    records = figures[0].samples[OURS][0].count
+    return Table(
+        f"First sync of {records:,} records: us a record",
+        COLUMNS,
+        tuple(row for comparison in figures for row in comparison.rows()),
+        (
+            "The complete read follows every first sync at once; it is not part of it.",
+            (
+                "Raw loops neither diff nor remember. 'same libraries' is httpx, pydantic, fastavro, aiokafka (or "
+                "SQLite) with the published schema and headers; 'leanest' is aiohttp and orjson, money as long, no "
+                "headers. To Kafka they write acknowledged batches, lz4, in no transaction."
+            ),
+        ),
+    )

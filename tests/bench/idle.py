@@ -10,14 +10,31 @@ import anyio
 
 from connector.runtime.connector import worker_options
 from connector.runtime.options import Cadence
+from connector.runtime.polls import PollCounts
+from tests.bench.comparison import COLUMNS, Comparison
 from tests.bench.linked import CONCURRENCY, Place, connect, opened_edges, worker_of
 from tests.bench.measure import Sample, metered
 from tests.bench.raw_http import CLIENTS, PAGE_LIMIT, feed_path, headers_of
+from tests.bench.rig import Rig
+from tests.bench.table import Table
 
+OURS = "connector"
 SATURATING = Cadence(head_interval_seconds=0.001, reconcile_interval_seconds=1e9)
 """Every account is due again at once, and no complete read comes in between."""
 WARM_ROUNDS = 3
 LOOK_SECONDS = 0.01
+
+
+def require_idle(before: PollCounts, after: PollCounts) -> None:
+    """Pass where all polls between two counts found nothing.
+
+    Raises:
+        RuntimeError: some found something.
+    """
+    # A poll that is in flight is counted already, and not yet known to be idle.
+    polls, unchanged = after.polls - before.polls, after.unchanged - before.unchanged
+    if after.committed > before.committed or polls - unchanged > CONCURRENCY:
+        raise RuntimeError(f"of {polls} polls {polls - unchanged} were not idle")
 
 
 async def poll(place: Place, base_url: str, holders: int, polls: int) -> Sample:
@@ -39,13 +56,11 @@ async def poll(place: Place, base_url: str, holders: int, polls: int) -> Sample:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(worker.run, stop)
             await until(WARM_ROUNDS * holders)
-            begun, changed = counts.polls, counts.polls - counts.unchanged
+            before = replace(counts)
             with metered() as meter:
-                await until(begun + polls)
-                done = counts.polls - begun
-            # What is in flight at either end is counted before it ends: as many polls as calls at once, no more.
-            if counts.polls - counts.unchanged - changed > CONCURRENCY or counts.committed:
-                raise RuntimeError("a poll was not idle")
+                await until(before.polls + polls)
+                done = counts.polls - before.polls
+            require_idle(before, counts)
             stop.set()
     return meter.sample(done)
 
@@ -87,3 +102,32 @@ def run_requests(base_url: str, client: str, holders: int, requests: int, tags: 
         return await request(base_url, client, holders, requests, tags=tags)
 
     return anyio.run(requesting)
+
+
+def measure(rig: Rig) -> list[Comparison]:
+    """Rounds of the connector and of both clients, with and without entity tags."""
+    holders, polls = rig.scale.idle_holders, rig.scale.idle_polls
+    found = []
+    for tags in (True, False):
+        with rig.bank(holders, holders, PAGE_LIMIT, tags=tags) as bank:
+            for journal, brokers in rig.journals.items():
+                name = f"{journal}, {'304' if tags else 'no ETag'}"
+                samples: dict[str, list[Sample]] = {OURS: [], **{client: [] for client in CLIENTS}}
+                for number in range(rig.scale.rounds):
+                    rig.say(f"idle polls, {name}, round {number + 1} of {rig.scale.rounds}")
+                    place = (rig.directory, brokers, bank.base_url)
+                    samples[OURS].append(rig.run(run_connector, *place, holders, polls))
+                    for client in CLIENTS:
+                        samples[client].append(rig.run(run_requests, bank.base_url, client, holders, polls, tags))
+                found.append(Comparison(name, OURS, samples))
+    return found
+
+
+def table(figures: list[Comparison]) -> Table:
+    """Microseconds a poll."""
+    return Table(
+        f"Idle head polls of {PAGE_LIMIT} entries: us a poll",
+        COLUMNS,
+        tuple(row for comparison in figures for row in comparison.rows()),
+        ("The connector is `run` with every account due at once; 'httpx' is httpx over httpx-aiohttp, as in it.",),
+    )

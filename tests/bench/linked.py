@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -83,10 +84,16 @@ class Place:
         return cls(directory, brokers)
 
 
+def quiet() -> None:
+    """Log what fails; but not that brokers elect a leader of each new topic, which the client reports as trouble."""
+    configure_logging(LogSettings(level="warning"))
+    logging.getLogger("aiokafka").setLevel(logging.ERROR)
+
+
 @asynccontextmanager
 async def opened_edges(settings: Settings) -> AsyncIterator[Edges]:
     """The edges of `zindigi run`; topics are made where there are none."""
-    configure_logging(LogSettings(level="warning"))
+    quiet()
     if settings.journal.kind == "kafka":
         from connector.journal.kafka.settled import kafka_options  # noqa: PLC0415  not where there is no Kafka
         from connector.journal.kafka.topics import apply_topics  # noqa: PLC0415
@@ -149,7 +156,9 @@ class HandDriven(ShardWorker):
             await self.apply_commands()
             yield self
 
-    async def read_all(self, accounts: Sequence[AccountMemory], *, profile: bool = True) -> None:
+    async def read_all(
+        self, accounts: Sequence[AccountMemory], *, profile: bool = True, lanes: int = CONCURRENCY
+    ) -> None:
         """Have the job runner read every account once, as many at a time as the dispatcher would."""
         waiting = iter(accounts)
 
@@ -160,9 +169,9 @@ class HandDriven(ShardWorker):
                 for domain, resource in tuple(account.resources):
                     await self.runner.run(Job(account.account_id, domain, resource), account)
 
-        async with anyio.create_task_group() as lanes:
-            for _ in range(CONCURRENCY):
-                lanes.start_soon(lane)
+        async with anyio.create_task_group() as tasks:
+            for _ in range(lanes):
+                tasks.start_soon(lane)
 
     @property
     def linked(self) -> list[AccountMemory]:

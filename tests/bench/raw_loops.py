@@ -18,19 +18,21 @@ from typing import Any
 import anyio
 import fastavro
 import orjson
+from fastavro.schema import fingerprint, to_parsing_canonical_form
 from pydantic import BaseModel
 
 from connector.avro import MAGIC, schema_directory
 from connector.domains.transactions import RAILS
+from tests.bench.feed import iban_of
 from tests.bench.linked import CONCURRENCY, DOMAIN, Place
 from tests.bench.measure import Sample, metered
 from tests.bench.raw_http import CLIENTS, PAGE_LIMIT, feed_path, headers_of
-from tests.bench.raw_sinks import RawEvent, flush, opened_sink
+from tests.bench.raw_sinks import RawEvent, opened_sink
 
 Branch = Callable[[str, dict[str, Any]], Any]
 """A record as a branch of a union: named for fastavro, or left for it to guess."""
-Encode = Callable[[str, bytes], tuple[list[RawEvent], str | None]]
-"""(account id, body) → its events, and the cursor of the next page."""
+Encode = Callable[[int, bytes], tuple[list[RawEvent], str | None]]
+"""(holder's number, body) → its events, and the cursor of the next page."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -83,7 +85,7 @@ def lean(schema: Any) -> Any:
 def _writer(schema: Any) -> Callable[[dict[str, Any]], bytes]:
     parsed = fastavro.parse_schema(schema)
     write = fastavro.schemaless_writer
-    header = MAGIC + bytes(8)
+    header = MAGIC + bytes.fromhex(fingerprint(to_parsing_canonical_form(schema), "CRC-64-AVRO"))
 
     def encode(datum: dict[str, Any]) -> bytes:
         out = io.BytesIO()
@@ -106,6 +108,11 @@ def named(name: str, record: dict[str, Any]) -> Any:
 def guessed(_name: str, record: dict[str, Any]) -> Any:
     """The record alone, as the documentation of fastavro shows it first."""
     return record
+
+
+def account_of(number: int) -> str:
+    """An account id as long as the real ones."""
+    return f"acc_{number:026d}"
 
 
 def _envelope(account_id: str, item_id: str, effective: Any, observed: Any, state: Any) -> dict[str, Any]:
@@ -144,7 +151,8 @@ def same_libraries(branch: Branch) -> Encode:
     """pydantic and Decimal, the published schema, the headers that the connector writes."""
     encode = _writer(published_schema())
 
-    def page(account_id: str, body: bytes) -> tuple[list[RawEvent], str | None]:
+    def page(number: int, body: bytes) -> tuple[list[RawEvent], str | None]:
+        account_id, iban = account_of(number), iban_of(number)
         parsed = FeedPage.model_validate_json(body)
         observed = datetime.now(UTC)  # noqa: TID251  there is no clock to inject
         stated = observed.isoformat()
@@ -154,7 +162,7 @@ def same_libraries(branch: Branch) -> Encode:
             posted_at = datetime.fromisoformat(item.posted_at) if item.posted_at else None
             party = item.counterparty
             record = {
-                "iban": account_id,
+                "iban": iban,
                 "transaction_id": item.id,
                 "replaces": item.replaces,
                 "rail": item.rail,
@@ -190,7 +198,8 @@ def leanest(branch: Branch) -> Encode:
     """orjson, money and instants as long, no headers."""
     encode = _writer(lean(published_schema()))
 
-    def page(account_id: str, body: bytes) -> tuple[list[RawEvent], str | None]:
+    def page(number: int, body: bytes) -> tuple[list[RawEvent], str | None]:
+        account_id, iban = account_of(number), iban_of(number)
         parsed = orjson.loads(body)
         observed = _micros(datetime.now(UTC).isoformat())  # noqa: TID251  there is no clock to inject
         events: list[RawEvent] = []
@@ -199,7 +208,7 @@ def leanest(branch: Branch) -> Encode:
             posted_at = _micros(item["posted_at"]) if item["posted_at"] else None
             balance = item["balance_after"]
             record = {
-                "iban": account_id,
+                "iban": iban,
                 "transaction_id": item["id"],
                 "replaces": item["replaces"],
                 "rail": item["rail"],
@@ -250,7 +259,7 @@ async def copy(place: Place, base_url: str, loop: str, holders: int, records: in
                 while cursor is not None:
                     parameters = {"limit": str(PAGE_LIMIT)} | ({"cursor": cursor} if cursor else {})
                     body, _ = await get(feed_path(number), parameters, headers_of(number))
-                    events, cursor = page(f"acc_{number:026d}", body)
+                    events, cursor = page(number, body)
                     await sink.put(events)
                     written += len(events)
 
@@ -259,7 +268,7 @@ async def copy(place: Place, base_url: str, loop: str, holders: int, records: in
             async with anyio.create_task_group() as lanes:
                 for _ in range(CONCURRENCY):
                     lanes.start_soon(lane, numbers)
-            await flush(sink)
+            await sink.flush()
     if written != records:
         raise RuntimeError(f"{written} events were written of {records} entries")
     return meter.sample(records)

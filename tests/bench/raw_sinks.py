@@ -15,7 +15,7 @@ from connector.journal.kafka.topics import apply_topics
 from connector.journal.sqlite_file import connect, create
 from connector.journal.sqlite_rows import encode_headers
 from connector.runtime.commit_loop import MAXIMUM_EVENTS_PER_COMMIT
-from tests.bench.linked import DOMAIN, Place
+from tests.bench.linked import DOMAIN, Place, quiet
 
 RawEvent = tuple[str, bytes, tuple[tuple[str, bytes], ...]]
 """Key, value, headers."""
@@ -24,14 +24,18 @@ RawEvent = tuple[str, bytes, tuple[tuple[str, bytes], ...]]
 class Sink(Protocol):
     """Takes encoded events."""
 
-    async def put(self, events: Sequence[RawEvent]) -> None: ...
+    async def put(self, events: Sequence[RawEvent]) -> None:
+        """Take events; they need not be durable yet."""
+
+    async def flush(self) -> None:
+        """Have everything durable that was put."""
 
 
 class SqliteSink:
     """Inserts in transactions as big as the connector's largest, synced as the journal's are."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
+        self.connection = connection
         self._rows: list[tuple[Any, ...]] = []
         self._offset = 0
 
@@ -40,16 +44,18 @@ class SqliteSink:
             self._rows.append((DOMAIN, 0, self._offset, key, value, encode_headers(headers)))
             self._offset += 1
         if len(self._rows) >= MAXIMUM_EVENTS_PER_COMMIT:
-            self.flush()
+            self._write()
 
-    def flush(self) -> None:
-        """Write what is left."""
-        self._connection.execute("BEGIN IMMEDIATE")
-        self._connection.executemany(
+    async def flush(self) -> None:
+        self._write()
+
+    def _write(self) -> None:
+        self.connection.execute("BEGIN IMMEDIATE")
+        self.connection.executemany(
             "INSERT INTO events (topic, shard, record_offset, key, value, headers) VALUES (?, ?, ?, ?, ?, ?)",
             self._rows,
         )
-        self._connection.execute("COMMIT")
+        self.connection.execute("COMMIT")
         self._rows.clear()
 
 
@@ -71,7 +77,6 @@ class KafkaSink:
                 self._sent.append(await self._producer.send_batch(batch, self._topic, partition=0))
 
     async def flush(self) -> None:
-        """Send what is left, and wait until all of it is acknowledged."""
         if self._batch.record_count():
             self._sent.append(await self._producer.send_batch(self._batch, self._topic, partition=0))
         await asyncio.gather(*self._sent)
@@ -80,6 +85,7 @@ class KafkaSink:
 @asynccontextmanager
 async def opened_sink(place: Place) -> AsyncIterator[SqliteSink | KafkaSink]:
     """A sink at a fresh place."""
+    quiet()
     if place.brokers is None:
         path = place.directory / "raw.db"
         create(path, 1)
@@ -105,11 +111,3 @@ async def opened_sink(place: Place) -> AsyncIterator[SqliteSink | KafkaSink]:
         yield KafkaSink(producer, options.topic(DOMAIN))
     finally:
         await producer.stop()
-
-
-async def flush(sink: SqliteSink | KafkaSink) -> None:
-    """Have everything durable that was put."""
-    if isinstance(sink, KafkaSink):
-        await sink.flush()
-    else:
-        sink.flush()
