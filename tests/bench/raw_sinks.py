@@ -67,6 +67,7 @@ class KafkaSink:
         self._topic = topic
         self._batch = producer.create_batch()
         self._sent: list[asyncio.Future[Any]] = []
+        self._turn = asyncio.Lock()
 
     async def put(self, events: Sequence[RawEvent]) -> None:
         for key, value, headers in events:
@@ -74,16 +75,21 @@ class KafkaSink:
             if self._batch.append(timestamp=None, key=key.encode(), value=value, headers=kept) is None:
                 batch, self._batch = self._batch, self._producer.create_batch()
                 self._batch.append(timestamp=None, key=key.encode(), value=value, headers=kept)
-                self._sent.append(await self._producer.send_batch(batch, self._topic, partition=0))
+                await self._send(batch)
 
     async def flush(self) -> None:
         if self._batch.record_count():
-            self._sent.append(await self._producer.send_batch(self._batch, self._topic, partition=0))
+            await self._send(self._batch)
         await asyncio.gather(*self._sent)
+
+    async def _send(self, batch: Any) -> None:
+        # The client takes one batch at a time, and times out those that stand in line for long.
+        async with self._turn:
+            self._sent.append(await self._producer.send_batch(batch, self._topic, partition=0))
 
 
 @asynccontextmanager
-async def opened_sink(place: Place) -> AsyncIterator[SqliteSink | KafkaSink]:
+async def opened_sink(place: Place) -> AsyncIterator[Sink]:
     """A sink at a fresh place."""
     quiet()
     if place.brokers is None:

@@ -11,11 +11,15 @@ import fastavro
 import pytest
 
 from connector.avro import decode_event
+from connector.clock import SystemClock
+from connector.journal.choice import open_reader
+from connector.proving.broker import Broker
+from connector.settings import JournalSettings
 from connector.sources.zindigi.transactions import read_transactions
 from tests.bench import raw_loops
 from tests.bench.canned_bank import BankSpec, running_bank
 from tests.bench.feed import CannedFeed, invent_history
-from tests.bench.linked import Place
+from tests.bench.linked import DOMAIN, Place
 from tests.bench.raw_sinks import opened_sink
 from tests.support.scripted_bank import resource
 
@@ -55,11 +59,26 @@ def test_a_loop_that_did_not_write_everything_is_no_measurement(tmp_path: Path) 
         anyio.run(raw_loops.copy, Place.fresh(tmp_path, None), bank.base_url, "leanest", 1, 11)
 
 
-def test_the_sqlite_sink_keeps_what_it_was_given(tmp_path: Path) -> None:
-    async def count() -> int:
-        async with opened_sink(Place.fresh(tmp_path, None)) as sink:
-            await sink.put([("key", b"value", (("name", b"text"),))] * 3)
-            await sink.flush()
-            return int(sink.connection.execute("SELECT count(*) FROM events").fetchone()[0])
+async def kept(place: Place, count: int) -> int:
+    """How many events the journal's own reader finds after `count` were put, from four lanes at once."""
+    async with opened_sink(place) as sink:
+        async with anyio.create_task_group() as lanes:
+            for _ in range(4):
+                lanes.start_soon(sink.put, [("key", bytes(100_000), ())] * (count // 4))
+        await sink.flush()
+    settings = place.settings("http://127.0.0.1:1")
+    if place.brokers is None:
+        settings = settings.model_copy(update={"journal": JournalSettings(path=place.directory / "raw.db")})
+    reader = await open_reader(settings, SystemClock())
+    try:
+        return len([event async for event in reader.read_events((DOMAIN,))])
+    finally:
+        await reader.close()
 
-    assert anyio.run(count) == 3
+
+def test_the_sqlite_sink_keeps_what_it_was_given(tmp_path: Path) -> None:
+    assert anyio.run(kept, Place.fresh(tmp_path, None), 40) == 40
+
+
+def test_the_kafka_sink_keeps_more_than_a_batch_holds(tmp_path: Path, broker: Broker) -> None:
+    assert anyio.run(kept, Place.fresh(tmp_path, broker.bootstrap_servers), 40) == 40
