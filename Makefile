@@ -10,7 +10,7 @@ PIP_COMPILE := $(BIN)/pip-compile --quiet --strip-extras --generate-hashes --all
 PYTEST := $(BIN)/python -m pytest
 
 # Each directory of tests can be run alone: `make unit`, `make contract`, …
-SUITES := $(filter-out support fixtures kafka,$(patsubst tests/%/,%,$(wildcard tests/*/)))
+SUITES := $(filter-out support fixtures kafka bench,$(patsubst tests/%/,%,$(wildcard tests/*/)))
 
 # The first interpreter that is at least 3.11; 3.11 itself, which the locks are made for, where it is there.
 FIND_PYTHON := for candidate in python3.11 python3 python3.12 python3.13 python3.14 python; do \
@@ -18,7 +18,7 @@ FIND_PYTHON := for candidate in python3.11 python3 python3.12 python3.13 python3
 		echo $$candidate; break; fi; done
 
 .DEFAULT_GOAL := help
-.PHONY: help demo kafka brokertests test proof lint types imports format lock clean $(SUITES)
+.PHONY: help demo kafka brokertests bench test proof lint types imports format lock clean $(SUITES)
 
 help: ## list what can be made
 	@echo "make TARGET, one of:"
@@ -33,6 +33,9 @@ kafka: $(VENV)/runtime.stamp ## a real Kafka broker on 127.0.0.1:9092 until Ctrl
 
 brokertests: $(VENV)/dev.stamp ## the tests on a real Kafka broker
 	@$(PYTEST) -n $(WORKERS) -m "not proof" tests/kafka tests/contract/journal/test_kafka_contract.py
+
+bench: $(VENV)/dev.stamp ## benchmarks, as ratios to raw loops over the same libraries (BENCH=--quick: for a look; BENCH=--help)
+	@$(BIN)/python -m tests.bench $(BENCH)
 
 test: lint types imports ## every check but the long proofs; ends with pytest's closing line
 	@$(PYTEST) -n $(WORKERS) -m "not proof"
