@@ -16,7 +16,7 @@ def partition_of(backend: KafkaBackend, topic: str) -> TopicPartition:
 
 
 async def open_transaction(
-    backend: KafkaBackend, transactional_id: str, *topics: str, timeout_ms: int = 600_000
+    backend: KafkaBackend, transactional_id: str, *topics: str, shard: int = SHARD, timeout_ms: int = 600_000
 ) -> AIOKafkaProducer:
     """Somebody's transaction with a record in each of `topics`, neither committed nor aborted."""
     producer = AIOKafkaProducer(
@@ -27,7 +27,7 @@ async def open_transaction(
     await producer.start()
     await producer.begin_transaction()
     for topic in topics:
-        await producer.send_and_wait(backend.options.topic(topic), b"x", key=b"a/d/stranger", partition=SHARD)
+        await producer.send_and_wait(backend.options.topic(topic), b"x", key=b"a/d/stranger", partition=shard)
     return producer
 
 
