@@ -33,8 +33,11 @@ def failing(what: str) -> Iterator[None]:
 
 
 def said(error: BaseException) -> str:
-    """What a client's error says, in one line; its type where it says nothing."""
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    """What a client's error says, in one line, beginning with its type."""
+    name, text = type(error).__name__, str(error)
+    if not text or text.startswith(name):
+        return text or name
+    return f"{name}: {text}"
 
 
 def is_fence(error: BaseException | None) -> bool:
