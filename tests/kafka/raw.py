@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import anyio
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
@@ -51,5 +52,15 @@ async def configure(backend: KafkaBackend, topic: str, **config: object) -> None
     await admin.start()
     try:
         await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, made)])
+        with anyio.fail_after(10):
+            # A broker learns of it a little later.
+            while not made.items() <= (await _config(admin, name)).items():  # noqa: ASYNC110
+                await anyio.sleep(0.02)
     finally:
         await admin.close()
+
+
+async def _config(admin: AIOKafkaAdminClient, name: str) -> dict[str, str]:
+    [answer] = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name)])
+    [(_, _, _, _, entries)] = answer.resources
+    return {entry[0]: entry[1] for entry in entries}
