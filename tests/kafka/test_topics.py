@@ -21,6 +21,8 @@ from connector.journal.kafka.topics import ABOUT, apply_topics, plan_topics, wan
 from connector.proving.broker import Broker
 from tests.conftest import QUICK
 from tests.contract.journal.backends import KafkaBackend
+from tests.contract.journal.samples import EVENTS_A_COMMIT, numbered_commit
+from tests.contract.journal.suite import SHARD, opened
 from tests.kafka.raw import configure
 
 pytestmark = pytest.mark.anyio
@@ -134,6 +136,26 @@ async def test_topics_with_records_of_unknown_framing_are_refused(absent: KafkaB
     await written(absent, "lending", b"a", b"?")
     with pytest.raises(ConfigurationError, match="lending holds records, but nothing says how they are framed"):
         await apply_topics(absent.options, SystemClock())
+
+
+async def test_a_lost_state_is_refused_and_not_begun_anew(backend: KafkaBackend) -> None:
+    async with opened(backend) as (journal, _reader):
+        await (await journal.acquire(SHARD)).commit(numbered_commit(SHARD, 1))
+    admin = AIOKafkaAdminClient(**backend.options.client_arguments())
+    await admin.start()
+    try:
+        await admin.delete_topics([backend.options.topic("state")])
+    finally:
+        await admin.close()
+    with pytest.raises(ConfigurationError, match=r"missing on .*state"):
+        await backend.open_journal()
+    await apply_topics(backend.options, SystemClock())
+    async with opened(backend) as (journal, reader):
+        with pytest.raises(ConfigurationError, match=rf"lending, .*partition {SHARD} holds events, but .*it was lost"):
+            await journal.acquire(SHARD)
+        # A shard that never told anything has nothing to lose.
+        await (await journal.acquire(0)).commit(numbered_commit(0, 1))
+        assert len([event async for event in reader.read_events(("lending",))]) == EVENTS_A_COMMIT
 
 
 async def test_too_few_brokers_are_a_wrong_setting(broker: Broker) -> None:
