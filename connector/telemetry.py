@@ -8,6 +8,7 @@ of any other only its type and place. Libraries say their message's template, wi
 from __future__ import annotations
 
 import logging
+import re
 import sys
 import traceback
 from collections import Counter
@@ -46,6 +47,8 @@ LIBRARY_LEVEL: Final = logging.WARNING
 
 LIBRARY_INTERVAL_SECONDS: Final = 60.0
 """For how long a library is not heard again with the same words."""
+
+_PLACEHOLDER: Final = re.compile(r"%(\(\w+\))?[-#0 +]*[\d.]*[a-zA-Z]")
 
 dropped_fields: Counter[str] = Counter()
 """How often a field that is not on the list was dropped, by name."""
@@ -130,7 +133,9 @@ class _LibraryHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         fields: dict[str, Any] = {"exc_info": record.exc_info} if record.exc_info else {}
         # Without arguments the text was put together beforehand, and may hold anything.
-        template = record.msg if isinstance(record.msg, str) and record.args else "a library reports trouble"
+        template = "a library reports trouble"
+        if isinstance(record.msg, str) and record.args:
+            template = _PLACEHOLDER.sub("…", record.msg)
         silence = self._silences.setdefault(
             (record.name, template, record.exc_info[0] if record.exc_info else None), _Silence(0.0)
         )

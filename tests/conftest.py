@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from connector.proving.broker import Broker, BrokerError, running_broker
+from connector.proving.broker import INSTALL, Broker, BrokerError, missing_tools, running_broker
 from tests.contract.journal.backends import Backend, SqliteBackend, fresh_kafka
 
+EXAMPLES = Path(__file__).parent.parent / "examples"
 QUICK = {"commit_timeout_seconds": 3.0, "request_timeout_seconds": 2.0, "start_timeout_seconds": 10.0}
 JOURNALS = ("sqlite", "kafka")
 
@@ -51,3 +53,29 @@ def kafka(request: pytest.FixtureRequest) -> str | None:
         return None
     running: Broker = request.getfixturevalue("broker")
     return running.bootstrap_servers
+
+
+@pytest.fixture(scope="session")
+def avro_jars(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Avro's jars, by Maven; without Java the reader cannot run, which is an error where CI says so."""
+    missing = missing_tools()
+    if missing:
+        why = f"the Java reader needs {' and '.join(missing)}: {INSTALL}"
+        if os.environ.get("CI"):
+            pytest.fail(why)
+        pytest.skip(why)
+    directory = tmp_path_factory.mktemp("jars")
+    done = subprocess.run(
+        [
+            *("mvn", "--batch-mode", "--quiet", "--file", str(EXAMPLES / "pom.xml")),
+            *("dependency:copy-dependencies", f"-DoutputDirectory={directory}"),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    if done.returncode != 0 and not os.environ.get("CI"):
+        pytest.skip(f"Maven could not fetch Avro's jars: {done.stdout.strip().splitlines()[:1]}")
+    assert done.returncode == 0, done.stdout
+    return directory

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+import fcntl
 import hashlib
 import os
 import shutil
@@ -93,6 +94,42 @@ def free_port() -> int:
         return port
 
 
+def _locked(directory: Path) -> int:
+    """A lock on a broker's directory: two brokers on the same files destroy them.
+
+    Raises:
+        BrokerError: a broker runs there.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(directory / "broker.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise BrokerError(
+            f"a broker runs already with its files in {directory}: use that one, or give this one a --directory of "
+            "its own"
+        ) from None
+    return descriptor
+
+
+def _require_free(port: int) -> None:
+    """Refuse a port that somebody listens on.
+
+    Raises:
+        BrokerError: somebody does.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            raise BrokerError(
+                f"port {port} on 127.0.0.1 is taken: end what listens there, or choose another port "
+                f"(make kafka PORT={port + 1})"
+            ) from None
+
+
 class Broker:
     """One broker and controller. Restarted on the same port and data as often as wanted.
 
@@ -106,6 +143,7 @@ class Broker:
         self._controller_port = free_port()
         self._jars = jars()
         self._process: subprocess.Popen[bytes] | None = None
+        self._lock: int | None = None
 
     @property
     def bootstrap_servers(self) -> str:
@@ -126,11 +164,21 @@ class Broker:
         """Start it and wait until it takes clients.
 
         Raises:
-            BrokerError: it ended, or was not up in time; the end of its log is in the message.
+            BrokerError: its port or its directory is in use; or it ended, or was not up in time: then the end of its
+                log is in the message.
         """
         if self._process is not None:
             raise BrokerError("the broker runs already")
-        self._format()
+        self._lock = _locked(self.directory)
+        try:
+            _require_free(self.port)
+            self._format()
+            self._launch(self._lock)
+        except BaseException:
+            self._unlock()
+            raise
+
+    def _launch(self, lock: int) -> None:
         with self.log_path.open("ab") as log:
             place = log.tell()
             self._process = subprocess.Popen(  # noqa: S603  # a fixed command
@@ -139,6 +187,7 @@ class Broker:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                pass_fds=(lock,),  # whoever is left of us, the directory is taken for as long as the broker lives
             )
         deadline = time.monotonic() + STARTING_SECONDS
         while READY.encode() not in self._said(place):
@@ -150,6 +199,7 @@ class Broker:
     def stop(self) -> None:
         """SIGTERM, and SIGKILL if that takes too long. Nothing happens where it does not run."""
         process, self._process = self._process, None
+        self._unlock()
         if process is None:
             return
         process.send_signal(signal.SIGCONT)
@@ -163,9 +213,20 @@ class Broker:
     def kill(self) -> None:
         """SIGKILL: what was not flushed by the kernel's own pace is what a crash of the process leaves."""
         process, self._process = self._process, None
+        self._unlock()
         if process is not None:
             process.kill()
             process.wait()
+
+    def wait(self) -> None:
+        """Wait for as long as it runs.
+
+        Raises:
+            BrokerError: it ended by itself.
+        """
+        if self._process is not None:
+            self._process.wait()
+        raise BrokerError(f"the broker ended by itself; {self.log_path} says why")
 
     def pause(self) -> None:
         """SIGSTOP: it holds every connection and answers nothing."""
@@ -197,6 +258,11 @@ class Broker:
             raise BrokerError(f"{name} ended with {done.returncode}: {done.stderr[-2000:]}{done.stdout[-500:]}")
         return done.stdout
 
+    def _unlock(self) -> None:
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            os.close(lock)
+
     @property
     def _properties_path(self) -> Path:
         return self.directory / "server.properties"
@@ -212,7 +278,6 @@ class Broker:
 
     def _format(self) -> None:
         """Lay the broker's storage out, once."""
-        self.directory.mkdir(parents=True, exist_ok=True)
         self._properties_path.write_text(self._properties(), encoding="utf-8")
         if (self.directory / "data" / "meta.properties").exists():
             return
@@ -280,12 +345,15 @@ def main() -> int:
     try:
         with running_broker(arguments.directory.absolute(), port=arguments.port) as broker:
             sys.stdout.write(
-                f"Kafka runs on {broker.bootstrap_servers} (pid {broker.pid}, log {broker.log_path}). Ctrl-C ends it.\n"
-                f"Use it: --set journal.kind=kafka --set kafka.bootstrap_servers={broker.bootstrap_servers}\n"
+                f"Kafka runs on {broker.bootstrap_servers} (pid {broker.pid}). Ctrl-C ends it.\n"
+                f"Its files: {broker.directory}\n"
+                "In another terminal:\n"
+                "  export ZINDIGI_JOURNAL__KIND=kafka ZINDIGI_KAFKA__REPLICATION_FACTOR=1\n"
+                f"  export ZINDIGI_KAFKA__BOOTSTRAP_SERVERS={broker.bootstrap_servers}\n"
+                "  .venv/bin/zindigi topics apply\n"
             )
             sys.stdout.flush()
-            while True:
-                signal.pause()
+            broker.wait()
     except KeyboardInterrupt:
         sys.stdout.write("Kafka is stopped.\n")
     except BrokerError as error:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import anyio
 
+from connector.avro import encode_entity
 from connector.domains.transactions import Transaction
 from connector.ports import Commit, StateRecord
 from connector.runtime.connector import Edges, worker_options
@@ -58,7 +59,8 @@ class Original:
 
         for (domain, resource), entities in self.entities.items():
             for entity in entities:
-                yield subject.entity_record(domain, renamed(resource), _moved(entity, iban))
+                moved = _moved(entity, iban)
+                yield subject.entity_record(domain, renamed(resource), moved.entity_id, encode_entity(domain, moved))
         for domain, head in self.heads.items():
             resources = {renamed(name): meta for name, meta in head.resources.items()}
             yield subject.head_record(domain, replace(head, commit_number=commit_number, resources=resources))

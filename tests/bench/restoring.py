@@ -10,7 +10,7 @@ import anyio
 
 from connector.runtime.connector import Edges
 from connector.runtime.memory import restore
-from connector.runtime.packing import pack_values
+from connector.runtime.packing import pack
 from connector.runtime.sealed_state import StateKey, Subject
 from tests.bench.cloned_state import HISTORIES, Original, populate, run_originals
 from tests.bench.linked import Place, opened_edges
@@ -62,7 +62,8 @@ async def _measured(edges: Edges, written: int, empty: Sample) -> Restored:
         raise RuntimeError(f"{len(records)} state records were read of {written}")
     accounts = list(dict.fromkeys(StateKey.parse(record.key).account_id for record in records))
     with metered() as keys:
-        subjects = {account: Subject(account, await edges.vault.data_key(account)) for account in accounts}
+        data_keys = await edges.vault.data_keys()
+        subjects = {account: Subject(account, data_keys[account]) for account in accounts if account in data_keys}
     values: dict[tuple[str, str, str], list[bytes]] = {}
     with metered() as unsealing:
         for record in records:
@@ -73,7 +74,7 @@ async def _measured(edges: Edges, written: int, empty: Sample) -> Restored:
             else:
                 values.setdefault((key.account_id, key.domain, key.resource), []).append(subject.open(record))
     with metered() as packing:
-        packed = [pack_values(domain, encoded) for (_, domain, _), encoded in values.items()]
+        packed = [pack(domain, encoded) for (_, domain, _), encoded in values.items()]
     del packed
     samples = (meter.sample(written) for meter in (total, reading, keys, unsealing, packing))
     return Restored(*samples, empty=empty)

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from connector.avro import decode_event, encode_event, schema_directory
 from tests.golden.samples import EVENTS
@@ -53,11 +50,11 @@ def instant(text: str | None) -> str | None:
 EXPECTED = [{"topic": domain, **comparable(decode_event(value))} for domain, value in SAMPLE]
 
 
-def read(command: list[str]) -> list[Any]:
+def read(command: list[str], lines: str = LINES) -> list[Any]:
     environment = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"}
     done = subprocess.run(
         command,
-        input=LINES,
+        input=lines,
         capture_output=True,
         text=True,
         check=False,
@@ -76,32 +73,6 @@ def test_plain_fastavro_reads_every_event() -> None:
     assert read([sys.executable, str(script), str(schema_directory())]) == EXPECTED
 
 
-@pytest.fixture(scope="module")
-def jars(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Avro's jars, by Maven; without Java the reader cannot run, which is an error where CI says so."""
-    missing = [tool for tool in ("java", "mvn") if shutil.which(tool) is None]
-    if missing:
-        why = f"the Java reader needs {' and '.join(missing)}: install a JDK of 17 or later, and Maven"
-        if os.environ.get("CI"):
-            pytest.fail(why)
-        pytest.skip(why)
-    directory = tmp_path_factory.mktemp("jars")
-    done = subprocess.run(
-        [
-            *("mvn", "--batch-mode", "--quiet", "--file", str(EXAMPLES / "pom.xml")),
-            *("dependency:copy-dependencies", f"-DoutputDirectory={directory}"),
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-    if done.returncode != 0 and not os.environ.get("CI"):
-        pytest.skip(f"Maven could not fetch Avro's jars: {done.stdout.strip().splitlines()[:1]}")
-    assert done.returncode == 0, done.stdout
-    return directory
-
-
-def test_java_reads_every_event(jars: Path) -> None:
+def test_java_reads_every_event(avro_jars: Path) -> None:
     program = str(EXAMPLES / "ReadEvents.java")
-    assert read(["java", "-cp", f"{jars}/*", program, str(schema_directory())]) == EXPECTED
+    assert read(["java", "-cp", f"{avro_jars}/*", program, str(schema_directory())]) == EXPECTED

@@ -28,12 +28,19 @@ KINDS = ("transactions", "loan", "points", "vouchers")
 RUNTIME = replace(OPTIONS, cadences=dict.fromkeys(KINDS, Cadence(5.0, 10.0)))
 
 
-def unsure(trouble: dict[int, str], journal: Any) -> Journal:
+Lost = list[Callable[[], None]]
+"""Told when something was read and not committed: to the bank that is a client which was lost."""
+
+
+def unsure(trouble: dict[int, str], lost: Lost, journal: Any) -> Journal:
     """Commits of some numbers end in an error: before they happened, or after."""
 
     async def commit(self: Any, commit: Commit) -> None:
         when = trouble.pop(commit.number, None)
-        if when != "before":
+        if when == "before":
+            for tell in lost:
+                tell()
+        else:
             await super(shard_type, self).commit(commit)
         if when is not None:
             self._unusable = JournalError("the disk answered nothing for a while")
@@ -43,11 +50,13 @@ def unsure(trouble: dict[int, str], journal: Any) -> Journal:
     return changed(journal, shard_type)
 
 
-def refusing(topics: set[str], journal: Any) -> Journal:
+def refusing(topics: set[str], lost: Lost, journal: Any) -> Journal:
     """Commits with an event of one of `topics` fail."""
 
     async def commit(self: Any, commit: Commit) -> None:
         if topics & {event.topic for event in commit.events}:
+            for tell in lost:
+                tell()
             self._unusable = JournalError("the brokers do not take it")
             raise self._unusable
         await super(shard_type, self).commit(commit)
@@ -92,7 +101,9 @@ async def test_a_commit_whose_outcome_is_unknown_loses_and_doubles_nothing(
     tmp_path: Path, place: Backend, log: Log, when: str, numbers: tuple[int, ...]
 ) -> None:
     trouble = dict.fromkeys(numbers, when)
-    async with opened(tmp_path, place, partial(unsure, trouble)) as world:
+    lost: Lost = []
+    async with opened(tmp_path, place, partial(unsure, trouble, lost)) as world:
+        lost.append(world.bank.client_lost)
         async with world.at_work():
             for _ in range(6):
                 await pass_time(world, 25)
@@ -137,7 +148,9 @@ async def test_a_disk_that_fails_inside_the_transaction_is_begun_again(
 async def test_a_link_ends_although_one_of_its_streams_cannot_be_written(tmp_path: Path, place: Backend) -> None:
     """The poisoned stream keeps neither its neighbours from going on nor a consent from ending; its end is owed."""
     refused = {"lending"}
-    async with opened(tmp_path, place, partial(refusing, refused)) as world:
+    lost: Lost = []
+    async with opened(tmp_path, place, partial(refusing, refused, lost)) as world:
+        lost.append(world.bank.client_lost)
         [account_id] = world.msisdn_of
         async with world.at_work():
             await pass_time(world, 60)

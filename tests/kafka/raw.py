@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import anyio
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
@@ -16,7 +17,7 @@ def partition_of(backend: KafkaBackend, topic: str) -> TopicPartition:
 
 
 async def open_transaction(
-    backend: KafkaBackend, transactional_id: str, *topics: str, timeout_ms: int = 600_000
+    backend: KafkaBackend, transactional_id: str, *topics: str, shard: int = SHARD, timeout_ms: int = 600_000
 ) -> AIOKafkaProducer:
     """Somebody's transaction with a record in each of `topics`, neither committed nor aborted."""
     producer = AIOKafkaProducer(
@@ -27,7 +28,7 @@ async def open_transaction(
     await producer.start()
     await producer.begin_transaction()
     for topic in topics:
-        await producer.send_and_wait(backend.options.topic(topic), b"x", key=b"a/d/stranger", partition=SHARD)
+        await producer.send_and_wait(backend.options.topic(topic), b"x", key=b"a/d/stranger", partition=shard)
     return producer
 
 
@@ -51,5 +52,15 @@ async def configure(backend: KafkaBackend, topic: str, **config: object) -> None
     await admin.start()
     try:
         await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, made)])
+        with anyio.fail_after(10):
+            # A broker learns of it a little later.
+            while not made.items() <= (await _config(admin, name)).items():  # noqa: ASYNC110
+                await anyio.sleep(0.02)
     finally:
         await admin.close()
+
+
+async def _config(admin: AIOKafkaAdminClient, name: str) -> dict[str, str]:
+    [answer] = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name)])
+    [(_, _, _, _, entries)] = answer.resources
+    return {entry[0]: entry[1] for entry in entries}

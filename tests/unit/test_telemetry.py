@@ -74,9 +74,9 @@ def test_libraries_are_held_to_their_templates_and_to_warnings(said: io.StringIO
         library.exception("trouble with %s", SECRET)
     assert SECRET not in said.getvalue()
     first, second, third = lines(said)
-    assert (first["event"], first["module"], first["level"]) == ("GET %s failed with %d", "some.library", "warning")
+    assert (first["event"], first["module"], first["level"]) == ("GET … failed with …", "some.library", "warning")
     assert second["event"] == "a library reports trouble"
-    assert (third["event"], third["error"]) == ("trouble with %s", "ValueError")
+    assert (third["event"], third["error"]) == ("trouble with …", "ValueError")
 
 
 def test_the_level_is_kept_and_the_console_is_plain_without_colours() -> None:

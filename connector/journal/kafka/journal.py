@@ -19,7 +19,7 @@ from aiokafka import TopicPartition
 from connector.errors import ConfigurationError, FencedError, JournalError
 from connector.journal.kafka.link_table import command_key
 from connector.journal.kafka.link_tail import LinkTail
-from connector.journal.kafka.options import MAXIMUM_VALUE_BYTES, KafkaOptions
+from connector.journal.kafka.options import EVENT_TOPICS, MAXIMUM_VALUE_BYTES, KafkaOptions
 from connector.journal.kafka.partitions import Patience, Watermarks, wait_until_stable
 from connector.journal.kafka.producer import Outgoing, TransactionalProducer
 from connector.journal.kafka.shard_state import Mark, ShardState, StateReader, applied_prefix, mark_key
@@ -211,6 +211,7 @@ class KafkaJournal:
         tail = self._link_tail(shard)
         try:
             state = await self.states.read(shard)
+            await self._require_state(shard, state.mark)
             await tail.table()
             acquired = self.shard_type(self, shard, producer, state, tail)
             await acquired.claim()
@@ -251,6 +252,22 @@ class KafkaJournal:
         # Our own last transaction may be committed and yet not readable, so the name before ours proves nothing.
         if mark.owner not in {self.owner, self._before_us[shard]}:
             raise FencedError(f"shard {shard} was taken over by another connector ({mark.owner})")
+
+    async def _require_state(self, shard: int, mark: Mark) -> None:
+        """Events without state: it was lost, and beginning anew would tell everything a second time, from 1 on.
+
+        Raises:
+            ConfigurationError: the shard has events, but its state was never owned by anybody.
+        """
+        if mark.owner:
+            return  # every owner writes its name before anything else
+        ends = await self.watermarks.high([TopicPartition(self.options.topic(name), shard) for name in EVENT_TOPICS])
+        told = sorted(partition.topic for partition, end in ends.items() if end)
+        if told:
+            raise ConfigurationError(
+                f"{', '.join(told)}: partition {shard} holds events, but {self.options.topic(STATE)} holds no state of "
+                "that shard: it was lost or emptied, and must be put back; beginning anew would tell everything twice"
+            )
 
     def _link_tail(self, shard: int) -> LinkTail:
         partition = TopicPartition(self.options.topic(LINKS), shard)

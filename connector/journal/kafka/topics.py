@@ -7,7 +7,7 @@ changing it is an operator's decision about data that is already in it.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -16,7 +16,7 @@ import anyio
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import NoError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import InvalidReplicationFactorError, NoError, TopicAlreadyExistsError, for_code
 
 from connector.errors import ConfigurationError, JournalError
 from connector.journal.kafka.failures import failing, finish
@@ -112,11 +112,7 @@ async def plan_topics(options: KafkaOptions, clock: Clock) -> TopicsPlan:
             wanted = wanted_topics(options)
             found = [spec for spec in wanted if spec.name in there]
             configs = await _configs(admin, [spec.name for spec in found]) if found else {}
-    differences = [
-        difference
-        for spec in found
-        for difference in _differences(spec, len(there[spec.name]["partitions"]), configs[spec.name])
-    ]
+    differences = _differences((spec, len(there[spec.name]["partitions"]), configs[spec.name]) for spec in found)
     create = tuple(spec for spec in wanted if spec.name not in there)
     about = await _read_about(options, clock) if options.topic(ABOUT) in there else None
     if about is None and not differences and found:
@@ -130,7 +126,7 @@ async def apply_topics(options: KafkaOptions, clock: Clock) -> TopicsPlan:
     """Make what is missing, and nothing else; what was done.
 
     Raises:
-        ConfigurationError: something differs; nothing was done.
+        ConfigurationError: something differs, or there are too few brokers; nothing was done.
         JournalError: the brokers do not answer, or refuse.
     """
     plan = await plan_topics(options, clock)
@@ -145,8 +141,11 @@ async def apply_topics(options: KafkaOptions, clock: Clock) -> TopicsPlan:
             with failing("the topics cannot be made"):
                 answer = await admin.create_topics(new)
         for name, code, message in answer.topic_errors:
-            if for_code(code) not in {NoError, TopicAlreadyExistsError}:
-                raise JournalError(f"the topic {name} cannot be made: {message or for_code(code).__name__}")
+            error = for_code(code)
+            if error is InvalidReplicationFactorError:
+                raise ConfigurationError(f"kafka.replication_factor = {options.replication_factor}: {message}")
+            if error not in {NoError, TopicAlreadyExistsError}:
+                raise JournalError(f"the topic {name} cannot be made: {message or error.__name__}")
     if plan.mark:
         await _write_about(options)
     return plan
@@ -168,23 +167,33 @@ async def require_topics(options: KafkaOptions, clock: Clock) -> None:
         raise ConfigurationError("\n".join(complaints))
 
 
-def _differences(spec: TopicSpec, partition_count: int, config: Mapping[str, str]) -> list[str]:
-    complaints = []
+def _differences(found: Iterable[tuple[TopicSpec, int, Mapping[str, str]]]) -> list[str]:
+    """What is other than it must be, each in a sentence that names all topics of which it is true.
+
+    `found` holds each topic's specification, partition count and configuration.
+    """
+    topics: dict[str, list[str]] = {}
+    for spec, partition_count, config in found:
+        for complaint in _complaints(spec, partition_count, config):
+            topics.setdefault(complaint, []).append(spec.name)
+    return [f"{', '.join(names)}: {complaint}" for complaint, names in topics.items()]
+
+
+def _complaints(spec: TopicSpec, partition_count: int, config: Mapping[str, str]) -> Iterator[str]:
     if partition_count != spec.partition_count:
-        complaints.append(
-            f"the topic {spec.name} has {partition_count} partitions, not {spec.partition_count} "
-            "(journal.shard_count): an account's partition follows from that number, so it never changes"
+        yield (
+            f"{partition_count} partition{'s' if partition_count != 1 else ''}, not {spec.partition_count} "
+            "(journal.shard_count). An account's partition follows from that number, so it never changes"
         )
     policy = config.get("cleanup.policy")
     if policy != spec.config["cleanup.policy"]:
-        complaints.append(f"the topic {spec.name} has cleanup.policy={policy}, not {spec.config['cleanup.policy']}")
+        yield f"cleanup.policy={policy}, not {spec.config['cleanup.policy']}"
     limit = int(config.get("max.message.bytes", 0))
     if limit < MAXIMUM_BATCH_BYTES:
-        complaints.append(f"the topic {spec.name} has max.message.bytes={limit}: {MAXIMUM_BATCH_BYTES} are needed")
+        yield f"max.message.bytes={limit}, but {MAXIMUM_BATCH_BYTES} are needed"
     kept = int(config.get("delete.retention.ms", 0))
     if spec.config["cleanup.policy"] == "compact" and kept < MINIMUM_TOMBSTONE_MS:
-        complaints.append(f"the topic {spec.name} has delete.retention.ms={kept}: at least {MINIMUM_TOMBSTONE_MS}")
-    return complaints
+        yield f"delete.retention.ms={kept}, but at least {MINIMUM_TOMBSTONE_MS} are needed"
 
 
 def _mark_differences(options: KafkaOptions, about: Mapping[str, Any]) -> list[str]:
