@@ -24,9 +24,9 @@ class Scale:
     idle_polls: int = 2_000
     commits: int = 100
     commits_back_to_back: int = 300
-    restore_records: int = 30_000
+    restore_records: int = 20_000
     restore_entities: tuple[int, ...] = (20, 100, 400)
-    resident_points: tuple[tuple[int, int], ...] = ((500, 20), (2500, 20), (500, 100))
+    resident_points: tuple[tuple[int, int], ...] = ((400, 20), (2000, 20), (400, 100))
     """Holders and entities each: a base, one with more holders, one with more entities."""
     change_windows: tuple[int, ...] = (50, 500)
     change_holders: int = 10
