@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import TracebackType
@@ -33,7 +33,8 @@ from connector.sources.zindigi.refusals import Answer, http_date, refusal, retry
 API_PATH: Final = "/zindigi/v2"
 _NO_CONTENT: Final = 204
 _NOT_MODIFIED: Final = 304
-_ENCODINGS: Final = frozenset({"", "identity", "gzip"})
+_GZIP: Final = "gzip"
+_ENCODINGS: Final = frozenset({"", "identity", _GZIP})
 _ETAG_LENGTH_LIMIT: Final = 256
 _EXAMINED_LIMIT: Final = 32_768
 _KEEPALIVE_SECONDS: Final = 75.0
@@ -186,9 +187,14 @@ class BankHttp:
     async def _send(self, request: httpx.Request) -> Answer:
         response = await self._transport.handle_async_request(request)
         try:
-            if response.headers.get("content-encoding", "").strip().lower() not in _ENCODINGS:
+            encoding = response.headers.get("content-encoding", "").strip().lower()
+            if encoding not in _ENCODINGS:
                 raise DataError("the bank's answer is of a content encoding that was not asked for")
-            body = await self._receive(response)
+            parts: AsyncIterable[bytes] = response.aiter_bytes()
+            if encoding != _GZIP and isinstance(response.stream, httpx.AsyncByteStream):
+                # As it comes from the transport: nothing needs to be unpacked.
+                parts = response.stream
+            body = await self._receive(parts)
         finally:
             await response.aclose()
         etag = response.headers.get("etag")
@@ -200,10 +206,10 @@ class BankHttp:
             served_at=http_date(response.headers.get("date")),
         )
 
-    async def _receive(self, response: httpx.Response) -> bytes:
+    async def _receive(self, parts: AsyncIterable[bytes]) -> bytes:
         chunks: list[bytes] = []
         size = 0
-        async for chunk in response.aiter_bytes():
+        async for chunk in parts:
             size += len(chunk)
             if size > self._maximum_body_bytes:
                 raise DataError(f"the bank's answer is larger than {self._maximum_body_bytes} bytes")
