@@ -22,6 +22,8 @@ COMMANDS = (
     "link remove",
     "link accept-removals",
     "events",
+    "topics plan",
+    "topics apply",
     "config show",
     "vault init",
 )
