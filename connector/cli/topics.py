@@ -71,7 +71,8 @@ def _show(plan: TopicsPlan, options: KafkaOptions, *, json: bool, made: bool) ->
         show_json({"made" if made else "create": create, "differences": list(plan.differences)})
     elif rows:
         show_table(("TOPIC", "PARTITIONS", "POLICY"), rows)
-        say(f"\n{len(rows)} topics {'made' if made else 'to be made'} on {options.bootstrap_servers}.")
+        count = f"{len(rows)} topic{'s' if len(rows) > 1 else ''}"
+        say(f"\n{count} {'made' if made else 'to be made'} on {options.bootstrap_servers}.")
     elif not plan.differences:
         say("Every topic is there, as it must be.")
     if plan.differences:

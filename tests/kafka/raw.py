@@ -8,6 +8,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from connector.journal.kafka.topics import wanted_topics
+from connector.proving.broker import Broker
 from tests.contract.journal.backends import KafkaBackend
 from tests.contract.journal.suite import SHARD
 
@@ -64,3 +65,12 @@ async def _config(admin: AIOKafkaAdminClient, name: str) -> dict[str, str]:
     [answer] = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name)])
     [(_, _, _, _, entries)] = answer.resources
     return {entry[0]: entry[1] for entry in entries}
+
+
+def abort(broker: Broker, partition: TopicPartition, start_offset: int) -> None:
+    """End a transaction that hangs, with Kafka's own tool."""
+    broker.tool(
+        "org.apache.kafka.tools.TransactionsCommand",
+        *("--bootstrap-server", broker.bootstrap_servers, "abort", "--topic", partition.topic),
+        *("--partition", str(partition.partition), "--start-offset", str(start_offset)),
+    )

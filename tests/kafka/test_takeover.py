@@ -6,25 +6,20 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 
 import anyio
 import anyio.to_thread
 import pytest
-from aiokafka import TopicPartition
 
 from connector.errors import FencedError, JournalError
 from connector.journal.kafka.journal import KafkaJournal
-from connector.journal.kafka.partitions import Watermarks
-from connector.proving.broker import Broker, BrokerError
-from tests.contract.journal.backends import TOPICS, KafkaBackend, backend_named
+from connector.proving.broker import Broker
+from tests.contract.journal.backends import KafkaBackend, backend_named
 from tests.contract.journal.samples import numbered_commit
 from tests.contract.journal.suite import ROOT, SHARD, kill_and_check, opened, require_untorn, state_of
 from tests.kafka import breaks
-from tests.kafka.raw import bare_log, configure, high_watermark, open_transaction, partition_of
+from tests.kafka.raw import abort, bare_log, configure, open_transaction, partition_of
 from tests.support.log_watch import logged
 
 pytestmark = pytest.mark.anyio
@@ -207,38 +202,6 @@ def remedy(backend: KafkaBackend, broker: Broker, log: str) -> None:
     abort(broker, partition_of(backend, "state"), offset)
 
 
-def abort(broker: Broker, partition: TopicPartition, start_offset: int) -> None:
-    broker.tool(
-        "org.apache.kafka.tools.TransactionsCommand",
-        *("--bootstrap-server", broker.bootstrap_servers, "abort", "--topic", partition.topic),
-        *("--partition", str(partition.partition), "--start-offset", str(start_offset)),
-    )
-
-
-async def act_as_operator(backend: KafkaBackend, broker: Broker) -> None:
-    """End whatever hangs: a broker that was killed now and then leaves a transaction open for ever (KAFKA-20734)."""
-    partitions = [partition_of(backend, name) for name in TOPICS]
-    seen: dict[TopicPartition, int] = {}
-    while True:
-        await anyio.sleep(3.0)
-        watermarks = Watermarks(backend.options)
-        try:
-            high = await watermarks.high(partitions)
-            await anyio.sleep(3.0)
-            stable = await watermarks.stable(partitions)
-        except JournalError:
-            continue
-        finally:
-            await watermarks.close()
-        stuck = {partition: offset for partition, offset in stable.items() if offset < high[partition]}
-        for partition, offset in stuck.items():
-            if seen.get(partition) == offset:
-                print(f"hanging in {partition.topic} at {offset}: aborted")
-                with suppress(BrokerError):  # it may have been killed once more
-                    await anyio.to_thread.run_sync(abort, broker, partition, offset)
-        seen = stuck
-
-
 async def test_a_hanging_transaction_holds_the_shard_until_somebody_ends_it(
     backend: KafkaBackend, broker: Broker
 ) -> None:
@@ -253,89 +216,6 @@ async def test_restoring_to_the_last_stable_offset_over_it_is_caught(backend: Ka
     assert not waited
     with pytest.raises(AssertionError, match="torn"):
         await require_untorn(backend, 2, "after a hasty restore")
-
-
-@pytest.mark.parametrize("hard", [False, True])
-async def test_restarts_of_the_broker_lose_and_repeat_nothing(
-    backend: KafkaBackend, broker: Broker, hard: bool
-) -> None:
-    number = 0
-    over = anyio.Event()
-
-    async def commit_until_over() -> None:
-        nonlocal number
-        async with opened(backend) as (journal, _reader):
-            shard = None
-            while not over.is_set():
-                try:
-                    if shard is None:
-                        shard = await journal.acquire(SHARD)
-                        number = shard.committed_number
-                    await shard.commit(numbered_commit(SHARD, number + 1))
-                    number += 1
-                except FencedError:
-                    raise
-                except JournalError:
-                    if shard is not None:
-                        await shard.release()
-                    shard = None
-                    await anyio.sleep(0.2)
-
-    async with anyio.create_task_group() as operator:
-        operator.start_soon(act_as_operator, backend, broker)
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(commit_until_over)
-            for _ in range(2):
-                before = number
-                await anyio.sleep(1.0)
-                await anyio.to_thread.run_sync(broker.kill if hard else broker.stop)
-                await anyio.sleep(0.5)
-                await anyio.to_thread.run_sync(broker.start)
-                with anyio.fail_after(60):
-                    await until(lambda goal=before + 5: number >= goal)
-            over.set()
-        assert await require_untorn(backend, number, "after restarts") == number
-        operator.cancel_scope.cancel()
-
-
-async def until(true: Callable[[], bool]) -> None:
-    while not true():  # noqa: ASYNC110  # told by a counter, not by an event
-        await anyio.sleep(0.1)
-
-
-async def dead_then_back(backend: KafkaBackend, broker: Broker) -> tuple[float, int]:
-    """A commit begins while the broker is away, and is given up; the broker comes back.
-
-    Seconds that releasing took, and how many records arrived that nobody waits for any more.
-    """
-    async with opened(backend) as (journal, _reader):
-        shard = await journal.acquire(SHARD)
-        await shard.commit(numbered_commit(SHARD, 1))
-        await anyio.sleep(0.2)
-        before = await high_watermark(backend, "lending")
-        await anyio.to_thread.run_sync(broker.stop)
-        try:
-            with pytest.raises(JournalError):
-                await shard.commit(numbered_commit(SHARD, 2))
-            started = time.monotonic()
-            await shard.release()
-            took = time.monotonic() - started
-        finally:
-            await anyio.to_thread.run_sync(broker.start)
-        await anyio.sleep(4.0)
-        return took, await high_watermark(backend, "lending") - before
-
-
-async def test_a_producer_that_was_given_up_delivers_nothing_later(backend: KafkaBackend, broker: Broker) -> None:
-    took, arrived = await dead_then_back(backend, broker)
-    assert took < 5.0
-    assert arrived == 0
-    assert await require_untorn(backend, 1, "after an outage") == 1
-
-
-async def test_a_stop_that_timed_out_leaves_a_sender_alive(backend: KafkaBackend, broker: Broker) -> None:
-    _, arrived = await dead_then_back(replace(backend, journal_type=breaks.StoppingJournal), broker)
-    assert arrived > 0
 
 
 async def compacted(backend: KafkaBackend) -> dict[str, bytes | None]:

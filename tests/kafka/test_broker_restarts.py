@@ -1,0 +1,156 @@
+"""A broker that is restarted or killed under those who write and read; what was given up meanwhile stays so."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+
+import anyio
+import anyio.to_thread
+import pytest
+from aiokafka import TopicPartition
+
+from connector.errors import FencedError, JournalError
+from connector.journal.kafka.partitions import Watermarks
+from connector.ports import StoredEvent
+from connector.proving.broker import Broker, BrokerError
+from tests.contract.journal.backends import TOPICS, KafkaBackend
+from tests.contract.journal.samples import EVENTS_A_COMMIT, numbered_commit, numbers_of
+from tests.contract.journal.suite import SHARD, opened, require_untorn
+from tests.kafka import breaks
+from tests.kafka.raw import abort, high_watermark, partition_of
+
+pytestmark = pytest.mark.anyio
+
+TOLD = ("transactions", "lending")
+"""The topics of a numbered commit's events, half of them each."""
+
+
+async def act_as_operator(backend: KafkaBackend, broker: Broker) -> None:
+    """End whatever hangs: a broker that was killed now and then leaves a transaction open for ever (KAFKA-20734)."""
+    partitions = [partition_of(backend, name) for name in TOPICS]
+    seen: dict[TopicPartition, int] = {}
+    while True:
+        await anyio.sleep(3.0)
+        watermarks = Watermarks(backend.options)
+        try:
+            high = await watermarks.high(partitions)
+            await anyio.sleep(3.0)
+            stable = await watermarks.stable(partitions)
+        except JournalError:
+            continue
+        finally:
+            await watermarks.close()
+        stuck = {partition: offset for partition, offset in stable.items() if offset < high[partition]}
+        for partition, offset in stuck.items():
+            if seen.get(partition) == offset:
+                print(f"hanging in {partition.topic} at {offset}: aborted")
+                with suppress(BrokerError):  # it may have been killed once more
+                    await anyio.to_thread.run_sync(abort, broker, partition, offset)
+        seen = stuck
+
+
+class Committing:
+    """Commits, and takes the shard up again whenever that fails, as the runtime does."""
+
+    def __init__(self, backend: KafkaBackend) -> None:
+        self.backend = backend
+        self.number = 0
+        self.over = False
+
+    async def run(self) -> None:
+        async with opened(self.backend) as (journal, _reader):
+            shard = None
+            while not self.over:
+                try:
+                    if shard is None:
+                        shard = await journal.acquire(SHARD)
+                        self.number = shard.committed_number
+                    await shard.commit(numbered_commit(SHARD, self.number + 1))
+                    self.number += 1
+                except FencedError:
+                    raise
+                except JournalError:
+                    if shard is not None:
+                        await shard.release()
+                    shard = None
+                    await anyio.sleep(0.2)
+
+
+async def follow(backend: KafkaBackend, followed: list[StoredEvent]) -> None:
+    async with opened(backend) as (_journal, reader):
+        async for event in reader.read_events(TOLD, follow=True):
+            followed.append(event)  # noqa: PERF401  # one by one, as they come
+
+
+@pytest.mark.parametrize("hard", [False, True])
+async def test_restarts_of_the_broker_lose_and_repeat_nothing(
+    backend: KafkaBackend, broker: Broker, hard: bool
+) -> None:
+    committing = Committing(backend)
+    followed: list[StoredEvent] = []
+    async with anyio.create_task_group() as operator:
+        operator.start_soon(act_as_operator, backend, broker)
+        operator.start_soon(follow, backend, followed)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(committing.run)
+            for _ in range(2):
+                goal = committing.number + 5
+                await anyio.sleep(1.0)
+                await anyio.to_thread.run_sync(broker.kill if hard else broker.stop)
+                await anyio.sleep(0.5)
+                await anyio.to_thread.run_sync(broker.start)
+                with anyio.fail_after(60):
+                    await until(lambda goal=goal: committing.number >= goal)
+            committing.over = True
+        number = committing.number
+        assert await require_untorn(backend, number, "after restarts") == number
+        with anyio.fail_after(20):
+            await until(lambda: len(followed) >= number * EVENTS_A_COMMIT)
+        operator.cancel_scope.cancel()
+    # Who read all the while has read everything, once and in order.
+    for topic in TOLD:
+        told = numbers_of([event for event in followed if event.topic == topic])
+        assert told == [n for n in range(1, number + 1) for _ in range(EVENTS_A_COMMIT // 2)]
+
+
+async def until(true: Callable[[], bool]) -> None:
+    while not true():  # noqa: ASYNC110  # told by a counter, not by an event
+        await anyio.sleep(0.1)
+
+
+async def dead_then_back(backend: KafkaBackend, broker: Broker) -> tuple[float, int]:
+    """A commit begins while the broker is away, and is given up; the broker comes back.
+
+    Seconds that releasing took, and how many records arrived that nobody waits for any more.
+    """
+    async with opened(backend) as (journal, _reader):
+        shard = await journal.acquire(SHARD)
+        await shard.commit(numbered_commit(SHARD, 1))
+        await anyio.sleep(0.2)
+        before = await high_watermark(backend, "lending")
+        await anyio.to_thread.run_sync(broker.stop)
+        try:
+            with pytest.raises(JournalError):
+                await shard.commit(numbered_commit(SHARD, 2))
+            started = time.monotonic()
+            await shard.release()
+            took = time.monotonic() - started
+        finally:
+            await anyio.to_thread.run_sync(broker.start)
+        await anyio.sleep(4.0)
+        return took, await high_watermark(backend, "lending") - before
+
+
+async def test_a_producer_that_was_given_up_delivers_nothing_later(backend: KafkaBackend, broker: Broker) -> None:
+    took, arrived = await dead_then_back(backend, broker)
+    assert took < 5.0
+    assert arrived == 0
+    assert await require_untorn(backend, 1, "after an outage") == 1
+
+
+async def test_a_stop_that_timed_out_leaves_a_sender_alive(backend: KafkaBackend, broker: Broker) -> None:
+    _, arrived = await dead_then_back(replace(backend, journal_type=breaks.StoppingJournal), broker)
+    assert arrived > 0
