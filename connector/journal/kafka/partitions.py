@@ -10,6 +10,7 @@ import anyio
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from connector.errors import JournalError
+from connector.journal.kafka.connections import end_connections, watch_connections
 from connector.journal.kafka.failures import failing, finish
 from connector.journal.kafka.options import KafkaOptions
 from connector.ports import Clock
@@ -40,6 +41,7 @@ async def start_consumer(options: KafkaOptions, *, committed: bool) -> AIOKafkaC
             check_crcs=True,
             **options.client_arguments(),
         )
+    watch_connections(consumer._client)  # noqa: SLF001  # there is no public way
     try:
         with failing(f"Kafka at {options.bootstrap_servers}"), anyio.fail_after(options.start_timeout_seconds):
             await consumer.start()
@@ -52,7 +54,8 @@ async def start_consumer(options: KafkaOptions, *, committed: bool) -> AIOKafkaC
 async def stop_consumer(consumer: AIOKafkaConsumer) -> None:
     """End a consumer. Bounded in time; never raises, even where its own stopping does."""
     if not await finish(consumer.stop(), STOP_SECONDS):
-        await finish(consumer._client.close(), STOP_SECONDS)  # noqa: SLF001  # there is no public way
+        await finish(consumer._client.close(), STOP_SECONDS)  # noqa: SLF001
+    end_connections(consumer._client)  # noqa: SLF001
 
 
 class Watermarks:

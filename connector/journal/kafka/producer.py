@@ -16,6 +16,7 @@ from aiokafka.errors import ProducerClosed
 from aiokafka.protocol.transaction import EndTxnRequest
 
 from connector.errors import FencedError, JournalError
+from connector.journal.kafka.connections import end_connections, watch_connections
 from connector.journal.kafka.failures import CLIENT_ERRORS, end_task, failing, finish, is_fence, said
 from connector.journal.kafka.options import BATCH_BYTES, MAXIMUM_BATCH_BYTES, KafkaOptions
 
@@ -60,6 +61,7 @@ class TransactionalProducer:
                 max_request_size=MAXIMUM_BATCH_BYTES,
                 **options.client_arguments(),
             )
+        watch_connections(self.client.client)
         # The client forgets a batch twice when it fails while it waits to be sent again, and stumbles over that.
         self.client._message_accumulator._pending_batches = _Forgiving()  # noqa: SLF001
         self._count_ends()
@@ -179,6 +181,7 @@ class TransactionalProducer:
             await end_task(self.client._sender.sender_task)  # noqa: SLF001  # there is no public way
             self.client._message_accumulator.fail_all(ProducerClosed())  # noqa: SLF001  # frees whoever waits for one
             await finish(self.client.client.close(), STOP_SECONDS)
+        end_connections(self.client.client)
         self._look_at_failures()
 
     def _look_at_failures(self) -> None:
