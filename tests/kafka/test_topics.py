@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+import anyio
 import pytest
 import structlog
 from aiokafka import AIOKafkaProducer
@@ -35,6 +36,11 @@ async def made_by_hand(backend: KafkaBackend, name: str, *, partition_count: int
         await admin.create_topics([NewTopic(backend.options.topic(name), partition_count, 1)])
     finally:
         await admin.close()
+    missing = {spec.name for spec in wanted_topics(backend.options)}
+    with anyio.fail_after(10):
+        # A broker hears a little later what the controller made.
+        while backend.options.topic(name) in missing:
+            missing = {spec.name for spec in (await plan_topics(backend.options, SystemClock())).create}
 
 
 async def refused(backend: KafkaBackend) -> str:
@@ -105,6 +111,13 @@ async def test_a_single_topic_with_another_number_of_partitions_is_refused(absen
     with pytest.raises(ConfigurationError, match="loyalty: 2 partitions, not 3"):
         await apply_topics(absent.options, SystemClock())
     assert len((await plan_topics(absent.options, SystemClock())).create) == 7, "nothing was made"
+
+
+async def test_two_who_make_them_at_once_end_with_the_same(absent: KafkaBackend) -> None:
+    async with anyio.create_task_group() as tasks:
+        for _ in range(2):
+            tasks.start_soon(apply_topics, absent.options, SystemClock())
+    assert (await plan_topics(absent.options, SystemClock())).done
 
 
 async def written(backend: KafkaBackend, name: str, key: bytes, value: bytes) -> None:

@@ -38,6 +38,7 @@ ABOUT: Final = "about"
 
 FORMAT_VERSION: Final = 1
 _ABOUT_KEY: Final = b"about"
+_LOOK_SECONDS: Final = 0.1
 _HOUR_MS: Final = 3_600_000
 _DAY_MS: Final = 24 * _HOUR_MS
 MINIMUM_TOMBSTONE_MS: Final = _DAY_MS
@@ -146,9 +147,27 @@ async def apply_topics(options: KafkaOptions, clock: Clock) -> TopicsPlan:
                 raise ConfigurationError(f"kafka.replication_factor = {options.replication_factor}: {message}")
             if error not in {NoError, TopicAlreadyExistsError}:
                 raise JournalError(f"the topic {name} cannot be made: {message or error.__name__}")
+        await _all_there(options, clock)
     if plan.mark:
         await _write_about(options)
     return plan
+
+
+async def _all_there(options: KafkaOptions, clock: Clock) -> None:
+    """Wait until the brokers know of every topic, and look at them: another one may have been quicker.
+
+    Raises:
+        ConfigurationError: what is there now differs.
+        JournalError: they never hear of it.
+    """
+    deadline = clock.monotonic() + options.start_timeout_seconds
+    while (plan := await plan_topics(options, clock)).create:
+        if clock.monotonic() > deadline:
+            missing = ", ".join(spec.name for spec in plan.create)
+            raise JournalError(f"made, but not there after {options.start_timeout_seconds:.0f} s: {missing}")
+        await clock.sleep(_LOOK_SECONDS)
+    if plan.differences:
+        raise ConfigurationError("\n".join(plan.differences))
 
 
 async def require_topics(options: KafkaOptions, clock: Clock) -> None:
