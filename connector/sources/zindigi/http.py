@@ -26,7 +26,7 @@ from httpx_aiohttp import AiohttpTransport
 from connector import __version__
 from connector.errors import DataError, UnavailableError
 from connector.ports import Clock
-from connector.sources.zindigi.exact_json import digest_bytes, is_json
+from connector.sources.zindigi.exact_json import digest_page, is_json
 from connector.sources.zindigi.options import ZindigiOptions
 from connector.sources.zindigi.refusals import Answer, http_date, refusal, retry_after_seconds
 
@@ -174,7 +174,7 @@ class BankHttp:
             return Body(None, b"", answer.etag or call.etag, answer.served_at)
         if not answer.succeeded:
             raise refusal(answer)
-        digest = digest_bytes(answer.body)
+        digest = digest_page(answer.body)
         passed = (examine, digest)
         if passed not in self._examined:
             if answer.status != _NO_CONTENT:
