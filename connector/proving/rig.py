@@ -73,13 +73,15 @@ class Rig:
         entry: str = "connector.cli",
         lockstep: bool = False,
         kafka: str | None = None,
+        bank_entry: str = "connector.proving.bank",
     ) -> AsyncIterator[Rig]:
         """A bank that serves `scenario`, a fresh vault key and a configuration with a quick cadence.
 
         `kafka` names bootstrap servers: then the journal is on topics made there, under a prefix of their own.
+        `bank_entry` is the module that runs the bank.
         """
         port_file = directory / "bank.port"
-        command = [sys.executable, "-m", "connector.proving.bank", scenario, str(seed), str(port_file)]
+        command = [sys.executable, "-m", bank_entry, scenario, str(seed), str(port_file)]
         bank = await anyio.open_process(command, stdin=subprocess.DEVNULL, stdout=None, stderr=None)
         try:
             port = await _wait_for_port(bank, port_file)

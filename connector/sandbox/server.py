@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from starlette.applications import Starlette
+    from starlette.types import ASGIApp
+
 _BACKLOG = 256
 
 
@@ -46,8 +49,11 @@ async def serve(
     port: int = 0,
     seed: int = 1,
     ready: Callable[[int], None],
+    around: Callable[[Starlette], ASGIApp] = lambda app: app,
 ) -> None:
     """Serve until SIGTERM or SIGINT, or until cancelled. `ready` is told the port once connections are accepted.
+
+    `around` may put something between the bank and the network.
 
     Raises:
         ConfigurationError: The scenario cannot be read, or the address cannot be bound.
@@ -56,7 +62,7 @@ async def serve(
     listener = _listen(host, port)
     bound = int(listener.getsockname()[1])
     config = uvicorn.Config(
-        create_app(loaded, seed),
+        around(create_app(loaded, seed)),
         http="h11",
         ws="none",
         lifespan="off",
@@ -91,6 +97,7 @@ def run(
     port: int = 0,
     seed: int = 1,
     ready: Callable[[int], None],
+    around: Callable[[Starlette], ASGIApp] = lambda app: app,
 ) -> None:
     """`serve` in an event loop of its own, for a command line."""
-    asyncio.run(serve(scenario, host=host, port=port, seed=seed, ready=ready))
+    asyncio.run(serve(scenario, host=host, port=port, seed=seed, ready=ready, around=around))

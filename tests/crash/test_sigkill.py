@@ -15,6 +15,7 @@ import pytest
 from connector.clock import SystemClock
 from connector.proving.proof import prove, read_journal, wait_settled
 from connector.proving.rig import Rig
+from tests.support.checked_bank import opened_rig
 
 QUICK = [("sqlite", seed) for seed in range(1, 11)] + [("kafka", seed) for seed in range(1, 4)]
 PROOF = [("sqlite", seed) for seed in range(11, 111)] + [("kafka", seed) for seed in range(11, 31)]
@@ -51,7 +52,7 @@ async def settle(rig: Rig) -> int:
 async def live_through_kills(directory: Path, seed: int, *, kafka: str | None) -> None:
     random = Random(seed)
     clock = SystemClock()
-    async with Rig.open(directory, "crash", seed=seed, kafka=kafka) as rig:
+    async with opened_rig(directory, "crash", seed=seed, kafka=kafka) as rig:
         holders = await rig.holders()
         for holder in holders:
             await rig.link(holder)

@@ -8,7 +8,7 @@ import pytest
 
 from connector.clock import SystemClock
 from connector.proving.proof import prove
-from connector.proving.rig import Rig
+from tests.support.checked_bank import opened_rig
 
 SHUTDOWN_SECONDS = 10.0
 GRACE_SECONDS = 2.0
@@ -19,7 +19,7 @@ GRACE_SECONDS = 2.0
 @pytest.mark.parametrize("hanging_seconds", [0, 60])
 async def test_sigterm_is_bounded_and_loses_nothing(tmp_path: Path, kafka: str | None, hanging_seconds: int) -> None:
     clock = SystemClock()
-    async with Rig.open(tmp_path, "crash", seed=3, kafka=kafka) as rig:
+    async with opened_rig(tmp_path, "crash", seed=3, kafka=kafka) as rig:
         for holder in await rig.holders():
             await rig.link(holder)
         await rig.start_connector()

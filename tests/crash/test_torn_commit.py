@@ -8,7 +8,7 @@ import pytest
 
 from connector.clock import SystemClock
 from connector.proving.proof import prove, wait_settled
-from connector.proving.rig import Rig
+from tests.support.checked_bank import opened_rig
 
 DEATHS = 3
 
@@ -19,7 +19,7 @@ async def test_the_oracle_sees_a_torn_commit(
     tmp_path: Path, kafka: str | None, monkeypatch: pytest.MonkeyPatch, torn: str, symptoms: set[str]
 ) -> None:
     monkeypatch.setenv("TORN", torn)
-    async with Rig.open(tmp_path, "crash", seed=1, entry="tests.crash.torn_connector", kafka=kafka) as rig:
+    async with opened_rig(tmp_path, "crash", seed=1, entry="tests.crash.torn_connector", kafka=kafka) as rig:
         for holder in await rig.holders():
             await rig.link(holder)
         for life in range(DEATHS):

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from starlette.types import Message, Receive, Scope, Send
 
+from connector.sandbox.app import create_app
+from connector.sandbox.gateway import BASE_PATH
+from tests.support.checked_bank import CheckedApp, around, opened_rig
 from tests.support.contract import DOCUMENT, Contract, ContractError
+from tests.support.world import people
 
 FEED = "/accounts/PK36JSBL0000001123456702/transactions"
 HEADERS = httpx.Headers({"content-type": "application/json", "etag": '"x"'})
@@ -54,3 +60,33 @@ def test_an_answer_that_the_contract_does_not_know_is_found(
 ) -> None:
     with pytest.raises(ContractError):
         Contract().check(method, path, status, headers, json.dumps(page()).encode())
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("broken", "failures"), [(False, 0), (True, 1)])
+async def test_a_bank_in_a_process_of_its_own_is_held_to_it_too(broken: bool, failures: int) -> None:
+    failed: list[str] = []
+    app = create_app(people("adult"), 1)
+    checked = CheckedApp(app, failed.append)
+
+    async def dropping_a_header(scope: Scope, receive: Receive, send: Send) -> None:
+        async def without(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [header for header in message["headers"] if header[0] != b"content-type"]
+            await send(message)
+
+        await app(scope, receive, without)
+
+    if broken:
+        checked._app = dropping_a_header
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(checked), base_url="http://bank") as client:
+        assert (await client.get(f"{BASE_PATH}/me")).status_code == 400
+        assert (await client.get("/sandbox/holders")).status_code in {200, 403}
+    assert len(failed) == failures
+
+
+@pytest.mark.anyio
+async def test_what_breaks_the_contract_in_a_process_fails_its_test(tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match="GET /me 200 is wrong"):
+        async with opened_rig(tmp_path, "crash", seed=1):
+            around(tmp_path / "bank.port")(create_app(people("adult"), 1))._failed("GET /me 200 is wrong")

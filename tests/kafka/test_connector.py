@@ -15,6 +15,7 @@ from connector.clock import SystemClock
 from connector.proving.broker import Broker
 from connector.proving.proof import prove, read_journal, wait_settled
 from connector.proving.rig import Rig
+from tests.support.checked_bank import opened_rig
 
 pytestmark = pytest.mark.anyio
 
@@ -42,7 +43,7 @@ async def settled_and_sound(rig: Rig) -> None:
 
 async def test_an_absent_broker_is_waited_for_and_told_once(tmp_path: Path, broker: Broker) -> None:
     clock = SystemClock()
-    async with Rig.open(tmp_path, "crash", seed=5, kafka=broker.bootstrap_servers) as rig:
+    async with opened_rig(tmp_path, "crash", seed=5, kafka=broker.bootstrap_servers) as rig:
         await linked(rig)
         await rig.start_connector()
         await clock.sleep(3.0)
@@ -64,7 +65,7 @@ async def test_an_absent_broker_is_waited_for_and_told_once(tmp_path: Path, brok
 
 
 async def test_sigterm_is_bounded_while_the_broker_is_away(tmp_path: Path, broker: Broker) -> None:
-    async with Rig.open(tmp_path, "crash", seed=6, kafka=broker.bootstrap_servers) as rig:
+    async with opened_rig(tmp_path, "crash", seed=6, kafka=broker.bootstrap_servers) as rig:
         await linked(rig)
         await rig.start_connector()
         await SystemClock().sleep(3.0)
@@ -83,7 +84,7 @@ async def test_sigterm_is_bounded_while_the_broker_is_away(tmp_path: Path, broke
 
 
 async def test_a_second_connector_takes_over_and_the_first_ends(tmp_path: Path, broker: Broker) -> None:
-    async with Rig.open(tmp_path, "crash", seed=7, kafka=broker.bootstrap_servers) as rig:
+    async with opened_rig(tmp_path, "crash", seed=7, kafka=broker.bootstrap_servers) as rig:
         await linked(rig)
         await rig.start_connector()
         await SystemClock().sleep(3.0)

@@ -122,6 +122,11 @@ def _innermost(error: jsonschema_rs.ValidationError) -> list[tuple[tuple[str, ..
     return [(path, f"breaks {kind.name}")]
 
 
+def spoiled(bank: Any) -> int:
+    """How many answers of the sandbox's `Bank` were spoiled so far, by faults that still stand."""
+    return sum(fault.fired for fault in bank.faults.standing() if fault.spec.kind in SPOILING)
+
+
 class CheckedTransport(httpx.AsyncBaseTransport):
     """Passes calls on to the sandbox, and its answers through the contract. `bank` is the sandbox's `Bank`."""
 
@@ -136,13 +141,13 @@ class CheckedTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         self.before_call(request)
-        spoiled_before = self._spoiled()
+        spoiled_before = spoiled(self._bank)
         with self._activity.busy():
             response = await self._inner.handle_async_request(request)
             body = await response.aread()
         path = request.url.path.removeprefix(BASE_PATH)
         self.calls.append((request.method, path, response.status_code))
-        if self._spoiled() == spoiled_before:
+        if spoiled(self._bank) == spoiled_before:
             try:
                 self._contract.check(request.method, path, response.status_code, response.headers, body)
             except ContractError as error:
@@ -150,9 +155,6 @@ class CheckedTransport(httpx.AsyncBaseTransport):
                 self.failure = error
                 raise
         return httpx.Response(response.status_code, headers=response.headers, content=body)
-
-    def _spoiled(self) -> int:
-        return sum(fault.fired for fault in self._bank.faults.standing() if fault.spec.kind in SPOILING)
 
     async def aclose(self) -> None:
         await self._inner.aclose()
