@@ -100,10 +100,10 @@ async def _connect(
 
 async def _log_in(settings: Settings, master_key: bytes, msisdn: str) -> str:
     """Log the holder in, the session going to the vault; the account id."""
-    from connector.runtime.connector import source_options  # noqa: PLC0415  only this command needs HTTP
-    from connector.sources.zindigi.login import OtpRequest  # noqa: PLC0415
-    from connector.sources.zindigi.source import ZindigiSource  # noqa: PLC0415
-    from connector.vault import SqliteVault  # noqa: PLC0415
+    from connector.runtime.connector import source_options
+    from connector.sources.zindigi.login import OtpRequest
+    from connector.sources.zindigi.source import ZindigiSource
+    from connector.vault import SqliteVault
 
     async def ask_pin() -> str:
         return ask_secret("PIN:")

@@ -28,7 +28,7 @@ def run(*, flags: SettingsFlags | None = None) -> None:
     effective = (flags or SettingsFlags()).load()
     # Asked before anything starts, so that a missing secret is said with every place where it was looked for.
     master_key = read_master_key(effective.settings, effective.sources)
-    from connector.runtime.connector import run_connector  # noqa: PLC0415  the other commands start without it
+    from connector.runtime.connector import run_connector
 
     anyio.run(run_connector, effective.settings, master_key)
 
@@ -42,8 +42,8 @@ def sandbox(*, scenario: Path = Path("life"), host: str = "127.0.0.1", port: Por
         port: Port to listen on; 0 takes a free one.
         seed: The same seed makes the same lives.
     """
-    from connector.sandbox.scenario import load_scenario  # noqa: PLC0415
-    from connector.sandbox.server import run as serve  # noqa: PLC0415
+    from connector.sandbox.scenario import load_scenario
+    from connector.sandbox.server import run as serve
 
     loaded = load_scenario(scenario)
 

@@ -34,7 +34,7 @@ def plan(*, json: Json = False, flags: SettingsFlags | None = None) -> None:
         json: One JSON object instead of a table.
         flags: Where settings come from.
     """
-    from connector.journal.kafka.topics import plan_topics  # noqa: PLC0415  other commands need no Kafka client
+    from connector.journal.kafka.topics import plan_topics
 
     options = _options(flags)
     _show(anyio.run(plan_topics, options, SystemClock()), options, json=json, made=False)
@@ -48,7 +48,7 @@ def apply(*, json: Json = False, flags: SettingsFlags | None = None) -> None:
         json: One JSON object instead of a table.
         flags: Where settings come from.
     """
-    from connector.journal.kafka.topics import apply_topics  # noqa: PLC0415
+    from connector.journal.kafka.topics import apply_topics
 
     options = _options(flags)
     _show(anyio.run(apply_topics, options, SystemClock()), options, json=json, made=True)

@@ -15,8 +15,8 @@ async def open_journal(settings: Settings, clock: Clock) -> Journal:
         JournalError: it is away.
     """
     if settings.journal.kind == "kafka":
-        from connector.journal.kafka.journal import KafkaJournal  # noqa: PLC0415
-        from connector.journal.kafka.settled import kafka_options  # noqa: PLC0415
+        from connector.journal.kafka.journal import KafkaJournal
+        from connector.journal.kafka.settled import kafka_options
 
         return await KafkaJournal.open(kafka_options(settings), clock=clock)
     return await SqliteJournal.open(settings.journal.path, shard_count=settings.journal.shard_count)
@@ -30,8 +30,8 @@ async def open_reader(settings: Settings, clock: Clock, *, make: bool = False) -
         JournalError: it is away.
     """
     if settings.journal.kind == "kafka":
-        from connector.journal.kafka.reader import KafkaReader  # noqa: PLC0415
-        from connector.journal.kafka.settled import kafka_options  # noqa: PLC0415
+        from connector.journal.kafka.reader import KafkaReader
+        from connector.journal.kafka.settled import kafka_options
 
         return await KafkaReader.open(kafka_options(settings), clock=clock)
     shard_count = settings.journal.shard_count if make else None

@@ -96,7 +96,7 @@ async def opened_edges(settings: Settings) -> AsyncIterator[Edges]:
     quiet()
     if settings.journal.kind == "kafka":
         from connector.journal.kafka.settled import kafka_options  # noqa: PLC0415  not where there is no Kafka
-        from connector.journal.kafka.topics import apply_topics  # noqa: PLC0415
+        from connector.journal.kafka.topics import apply_topics  # noqa: PLC0415  # likewise
 
         await apply_topics(kafka_options(settings), SystemClock())
     async with edges_of(settings, MASTER_KEY) as edges:

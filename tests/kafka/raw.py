@@ -55,7 +55,7 @@ async def configure(backend: KafkaBackend, topic: str, **config: object) -> None
         await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, made)])
         with anyio.fail_after(10):
             # A broker learns of it a little later.
-            while not made.items() <= (await _config(admin, name)).items():  # noqa: ASYNC110
+            while not made.items() <= (await _config(admin, name)).items():  # noqa: ASYNC110  # a broker tells of no such event
                 await anyio.sleep(0.02)
     finally:
         await admin.close()

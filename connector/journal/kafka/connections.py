@@ -22,12 +22,12 @@ class _Connections(dict[Any, Any]):
 
 def watch_connections(client: Any) -> None:  # noqa: ANN401  # aiokafka's inner client
     """Keep an eye on the connections of a client that has none yet."""
-    client._conns = _Connections()  # noqa: SLF001  # there is no public way
+    client._conns = _Connections()  # there is no public way
 
 
-def end_connections(client: Any) -> None:  # noqa: ANN401
+def end_connections(client: Any) -> None:  # noqa: ANN401  # aiokafka's inner client
     """Close every connection of a watched client, and every one that it makes from now on. Never raises."""
-    connections = client._conns  # noqa: SLF001
+    connections = client._conns
     connections.ended = True
     for connection in tuple(connections.values()):
         connection.close()

@@ -41,7 +41,7 @@ async def start_consumer(options: KafkaOptions, *, committed: bool) -> AIOKafkaC
             check_crcs=True,
             **options.client_arguments(),
         )
-    watch_connections(consumer._client)  # noqa: SLF001  # there is no public way
+    watch_connections(consumer._client)  # there is no public way
     try:
         with failing(f"Kafka at {options.bootstrap_servers}"), anyio.fail_after(options.start_timeout_seconds):
             await consumer.start()
@@ -54,8 +54,8 @@ async def start_consumer(options: KafkaOptions, *, committed: bool) -> AIOKafkaC
 async def stop_consumer(consumer: AIOKafkaConsumer) -> None:
     """End a consumer. Bounded in time; never raises, even where its own stopping does."""
     if not await finish(consumer.stop(), STOP_SECONDS):
-        await finish(consumer._client.close(), STOP_SECONDS)  # noqa: SLF001
-    end_connections(consumer._client)  # noqa: SLF001
+        await finish(consumer._client.close(), STOP_SECONDS)
+    end_connections(consumer._client)
 
 
 class Watermarks:
@@ -113,7 +113,7 @@ class Watermarks:
 
 async def _learn(consumer: AIOKafkaConsumer, partitions: Collection[TopicPartition]) -> None:
     """Have the client know where the topics are. By itself it finds out one after the other, 0.1 s each."""
-    client = consumer._client  # noqa: SLF001  # there is no public way
+    client = consumer._client  # there is no public way
     known = set(client.cluster.topics())
     wanted = {partition.topic for partition in partitions}
     if not wanted <= known:

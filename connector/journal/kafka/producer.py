@@ -63,7 +63,7 @@ class TransactionalProducer:
             )
         watch_connections(self.client.client)
         # The client forgets a batch twice when it fails while it waits to be sent again, and stumbles over that.
-        self.client._message_accumulator._pending_batches = _Forgiving()  # noqa: SLF001
+        self.client._message_accumulator._pending_batches = _Forgiving()
         self._count_ends()
 
     @classmethod
@@ -165,7 +165,7 @@ class TransactionalProducer:
         return first, rest
 
     def _was_fenced(self) -> bool:
-        sender = self.client._sender.sender_task  # noqa: SLF001  # only there does the client keep what ended it
+        sender = self.client._sender.sender_task  # only there does the client keep what ended it
         return sender is not None and sender.done() and not sender.cancelled() and is_fence(sender.exception())
 
     async def discard(self) -> None:
@@ -178,18 +178,18 @@ class TransactionalProducer:
             return
         self._discarded = True
         if not await finish(self.client.stop(), STOP_SECONDS):
-            await end_task(self.client._sender.sender_task)  # noqa: SLF001  # there is no public way
-            self.client._message_accumulator.fail_all(ProducerClosed())  # noqa: SLF001  # frees whoever waits for one
+            await end_task(self.client._sender.sender_task)  # there is no public way
+            self.client._message_accumulator.fail_all(ProducerClosed())  # frees whoever waits for one
             await finish(self.client.client.close(), STOP_SECONDS)
         end_connections(self.client.client)
         self._look_at_failures()
 
     def _look_at_failures(self) -> None:
         """Mark as seen what failed within the client: asyncio would report each as an error that nobody looked at."""
-        manager = self.client._txn_manager  # noqa: SLF001
-        waiting = [manager._transaction_waiter]  # noqa: SLF001
-        for batches in self.client._message_accumulator._batches.values():  # noqa: SLF001
-            waiting += [future for batch in batches for future in (batch.future, batch._drain_waiter)]  # noqa: SLF001
+        manager = self.client._txn_manager
+        waiting = [manager._transaction_waiter]
+        for batches in self.client._message_accumulator._batches.values():
+            waiting += [future for batch in batches for future in (batch.future, batch._drain_waiter)]
         for future in waiting:
             if future is not None and future.done():
                 _look_at(future)
