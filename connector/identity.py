@@ -163,6 +163,10 @@ class _Resolution:
         """Which of the ids shown speaks for the entity; None where none of them does."""
         present_id = self._present_id(entity_id)
         if present_id in names:
+            came_after = next((name for name in names if self._came_after_the_first(name, entity_id)), None)
+            if present_id == entity_id and came_after is not None:
+                # The bank shows the first id again, beside one that took over from a later one.
+                return came_after
             # Of two entities the one that the id was given to keeps it.
             return entity_id if entity_id in names and self._same_origin(entity_id, present_id) else present_id
         later = next((name for name in names if present_id in self._earlier(name)), None)
@@ -172,6 +176,10 @@ class _Resolution:
             # An earlier id, and nothing that says what became of the present one.
             return None
         return entity_id if entity_id in names else names[0]
+
+    def _came_after_the_first(self, name: str, entity_id: str) -> bool:
+        """True where `name` took over from an id that the entity had after its first one."""
+        return any(self.aliases.get(earlier) == entity_id for earlier in self._earlier(name))
 
     def _is_sibling(self, name: str, holder: str, entity_id: str) -> bool:
         """True for another entity; false for an earlier id of the same."""

@@ -32,7 +32,7 @@ class Rules:
     observe: Callable[[Known, Read], Observation] = observe
     diff: Callable[[Entities, Entities], tuple[Change, ...]] = diff  # type: ignore[assignment]
     apply: Callable[[Entities, Iterable[Change]], Entities] = apply
-    let_go: Callable[[ResourceKind, BookingKey | None, Entities], Kept] = let_go
+    let_go: Callable[[ResourceKind, BookingKey | None, Entities, frozenset[str]], Kept] = let_go
     lower_bound: Callable[[ResourceKind, BookingKey | None, Iterable[EntityState]], BookingKey | None] = lower_bound
     moved: Callable[[Iterable[Entry | Unreadable]], bool] = moved_while_paging
 
@@ -216,7 +216,8 @@ class Reader:
             self.journal.append(
                 stream_event(sighting, "EntryBelowFloor", sequence=sequence, entity_id=entity_id, entity_version=0)
             )
-        kept = self.rules.let_go(self.kind, self.floor, self.rules.apply(self.entities, changes))
+        after = self.rules.apply(self.entities, changes)
+        kept = self.rules.let_go(self.kind, self.floor, after, self.suspicion.absent)
         if self.floor is not None:
             assert kept.floor is not None
             assert kept.floor >= self.floor, "the floor fell"
@@ -277,7 +278,8 @@ class Reader:
                 assert bound is not None
                 assert entity.key >= bound, f"remembers {entity.entity_id}, which no read will show"
                 assert entity.record is None
-            elif entity.status == "removed" or entity.settled:
+            elif entity.status == "removed" or (entity.settled and entity.entity_id not in self.suspicion.absent):
+                # What one complete read did not show stays until another one has told.
                 counted += 1
         assert counted <= window.maximum_entries, "state grows beyond the window"
 
