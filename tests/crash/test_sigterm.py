@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from connector.clock import SystemClock
-from connector.proving.proof import prove
+from connector.proving.proof import prove, wait_settled
 from tests.support.checked_bank import opened_rig
 
 SHUTDOWN_SECONDS = 10.0
@@ -31,5 +31,13 @@ async def test_sigterm_is_bounded_and_loses_nothing(tmp_path: Path, kafka: str |
         asked = clock.monotonic()
         assert await rig.stop_connector() == 0
         assert clock.monotonic() - asked < SHUTDOWN_SECONDS + GRACE_SECONDS
-        verdict = await prove(rig, settled=False)
+        # What it was shown and could not tell any more, the next life tells.
+        await rig.ask_bank("client-lost", {})
+        await rig.ask_bank("faults", method="DELETE")
+        await rig.start_connector()
+        await rig.wait_running()
+        await rig.ask_bank("freeze", {})
+        await wait_settled(rig)
+        assert await rig.stop_connector() == 0
+        verdict = await prove(rig)
         assert verdict.sound, verdict.findings
