@@ -12,7 +12,6 @@ from connector.cli.prompts import say
 from connector.cli.screen import show_json, show_table
 from connector.cli.settings_flags import SettingsFlags
 from connector.clock import SystemClock
-from connector.errors import ConfigurationError
 from connector.journal.kafka.options import KafkaOptions
 from connector.journal.kafka.settled import kafka_options
 
@@ -75,5 +74,4 @@ def _show(plan: TopicsPlan, options: KafkaOptions, *, json: bool, made: bool) ->
         say(f"\n{count} {'made' if made else 'to be made'} on {options.bootstrap_servers}.")
     elif not plan.differences:
         say("Every topic is there, as it must be.")
-    if plan.differences:
-        raise ConfigurationError("\n".join(plan.differences))
+    plan.require_none_differs()

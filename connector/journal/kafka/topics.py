@@ -77,6 +77,11 @@ class TopicsPlan:
         """Is everything there, as it must be?"""
         return not (self.create or self.mark or self.differences)
 
+    def require_none_differs(self) -> None:
+        """Raises ConfigurationError with all differences, a line each."""
+        if self.differences:
+            raise ConfigurationError("\n".join(self.differences))
+
 
 def shard_topics(options: KafkaOptions) -> tuple[str, ...]:
     """Full names of every topic that a shard writes its partition of."""
@@ -127,12 +132,12 @@ async def apply_topics(options: KafkaOptions, clock: Clock) -> TopicsPlan:
     """Make what is missing, and nothing else; what was done.
 
     Raises:
-        ConfigurationError: something differs, or there are too few brokers; nothing was done.
+        ConfigurationError: something differs, or there are too few brokers, and nothing was done; or another one was
+            quicker, and made a topic otherwise.
         JournalError: the brokers do not answer, or refuse.
     """
     plan = await plan_topics(options, clock)
-    if plan.differences:
-        raise ConfigurationError("\n".join(plan.differences))
+    plan.require_none_differs()
     if plan.create:
         async with _admin(options) as admin:
             new = [
@@ -166,8 +171,7 @@ async def _all_there(options: KafkaOptions, clock: Clock) -> None:
             missing = ", ".join(spec.name for spec in plan.create)
             raise JournalError(f"made, but not there after {options.start_timeout_seconds:.0f} s: {missing}")
         await clock.sleep(_LOOK_SECONDS)
-    if plan.differences:
-        raise ConfigurationError("\n".join(plan.differences))
+    plan.require_none_differs()
 
 
 async def require_topics(options: KafkaOptions, clock: Clock) -> None:
