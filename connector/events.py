@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from connector.diff import Change
-from connector.domains.model import Record
+from connector.domains.model import Record, Related
 
 STREAM_ENTITY = "stream"
 """Entity id and resource of events about the stream itself."""
@@ -31,15 +31,6 @@ class Provenance:
     def of_entry(self, raw_digest: str | None) -> Provenance:
         """The same way, of the entry with that digest."""
         return Provenance(self.route, self.backend, self.api_version, self.parser_version, self.mode, raw_digest)
-
-
-@dataclass(frozen=True, slots=True)
-class Related:
-    """A reference to another entity of the account, as the bank states it."""
-
-    relation: str
-    domain: str
-    entity_id: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,15 +34,15 @@ class Clock(Protocol):
 class Resource:
     """One readable thing of one account.
 
-    `name` is opaque and safe in keys and logs (`transactions/<token>`, `loan`); `iban` is personal data and stays
-    between poller and source.
+    `name` is opaque and safe in keys and logs (`transactions:<token>`, `loan`); `part` says of which bank account, card
+    or fund it is, in the bank's own words: it may be personal data and stays between poller and source.
     """
 
     account_id: str
     domain: str
     kind: ResourceKind
     name: str
-    iban: str | None = field(default=None, repr=False)
+    part: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

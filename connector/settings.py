@@ -12,9 +12,9 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, create_model, model_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -23,7 +23,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from connector.domains.model import Backend, ResourceKind
+from connector.domains.model import ResourceKind
 from connector.domains.registry import DOMAINS
 from connector.errors import ConfigurationError
 
@@ -116,8 +116,8 @@ def _cadence(kind: str) -> Any:  # noqa: ANN401  what pydantic's Field gives
     )
 
 
-class PollingSettings(Section):
-    """When and how far to read."""
+class _PollingSettings(Section):
+    """When and how far to read; beside these a cadence for every kind of resource, under its name."""
 
     jitter_ratio: float = Field(0.1, ge=0, le=0.5)
     page_limit: int = Field(100, ge=1, le=100)
@@ -125,14 +125,18 @@ class PollingSettings(Section):
     read_restart_cap: int = Field(5, ge=1)
     backfill_chunk_pages: int = Field(5, ge=1)
     profile_interval_seconds: float = Field(3600.0, gt=0)
-    transactions: Cadence = _cadence("transactions")
-    loan: Cadence = _cadence("loan")
-    points: Cadence = _cadence("points")
-    vouchers: Cadence = _cadence("vouchers")
 
     def cadence(self, kind: str) -> Cadence:
         """The cadence of a kind of resource, by its name."""
         return cast("Cadence", getattr(self, kind))
+
+
+if TYPE_CHECKING:
+    PollingSettings = _PollingSettings
+else:
+    PollingSettings = create_model(
+        "PollingSettings", __base__=_PollingSettings, **{kind: (Cadence, _cadence(kind)) for kind in _KINDS}
+    )
 
 
 class BackendLimits(Section):
@@ -144,16 +148,30 @@ class BackendLimits(Section):
     breaker_open_seconds: float = Field(30.0, gt=0)
 
 
-class BackendsSettings(Section):
-    """Limits of each backend behind the login."""
+_LIMITS: Final = {
+    "bank": BackendLimits(max_concurrency=16, rate_per_second=50.0),
+    "advance-cash": BackendLimits(max_concurrency=4, rate_per_second=10.0),
+}
+"""What is known of a backend; any other has the defaults."""
+_BACKENDS: Final = dict.fromkeys(["bank", *(kind.backend for kind in _KINDS.values())])
 
-    bank: BackendLimits = BackendLimits(max_concurrency=16, rate_per_second=50.0)
-    advance_cash: BackendLimits = BackendLimits(max_concurrency=4, rate_per_second=10.0)
-    z_miles: BackendLimits = BackendLimits()
 
-    def limits(self, backend: Backend) -> BackendLimits:
+class _BackendsSettings(Section):
+    """Limits of each backend behind the login, under its name with `_` for `-`."""
+
+    def limits(self, backend: str) -> BackendLimits:
         """The limits of a backend, by its name in `connector.domains`."""
         return cast("BackendLimits", getattr(self, backend.replace("-", "_")))
+
+
+if TYPE_CHECKING:
+    BackendsSettings = _BackendsSettings
+else:
+    BackendsSettings = create_model(
+        "BackendsSettings",
+        __base__=_BackendsSettings,
+        **{name.replace("-", "_"): (BackendLimits, _LIMITS.get(name, BackendLimits())) for name in _BACKENDS},
+    )
 
 
 class CommitSettings(Section):

@@ -10,12 +10,14 @@ import io
 import json
 from functools import cache
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
 import fastavro
 from fastavro.schema import fingerprint, to_parsing_canonical_form
 
+from connector.domains.registry import DOMAINS
 from connector.errors import DataError
 
 MAGIC = b"\xc3\x01"
@@ -77,10 +79,11 @@ class SchemaStore:
         self.events: dict[str, Codec] = {}
         self.records: dict[str, Codec] = {}
         self._readers: dict[bytes, Codec] = {}
-        for path in sorted(directory.glob("*.avsc")):
+        for path in (*sorted(directory.glob("*.avsc")), *_announced()):
             schema = json.loads(path.read_text(encoding="utf-8"))
-            self.events[path.stem] = self._register(Codec(schema))
-            self.records[path.stem] = self._register(Codec(_state_type(schema)))
+            name = path.name.removesuffix(".avsc")
+            self.events[name] = self._register(Codec(schema))
+            self.records[name] = self._register(Codec(_state_type(schema)))
         self.entity = self._register(Codec(json.loads((directory / "state" / "entity.avsc").read_text("utf-8"))))
         self.head = self._register(Codec(json.loads((directory / "state" / "head.avsc").read_text("utf-8"))))
 
@@ -134,6 +137,15 @@ def _state_type(envelope: Datum) -> Datum:
     """The type of `before` and `after`, as a schema of its own."""
     before = next(field for field in envelope["fields"] if field["name"] == "before")
     return {**before["type"][1], "namespace": envelope["namespace"]}
+
+
+def _announced() -> list[Traversable]:
+    """The event schemas of domains from outside this distribution."""
+    return [
+        resources.files(domain.schema_package) / f"{domain.name}.avsc"
+        for domain in DOMAINS.values()
+        if domain.schema_package is not None
+    ]
 
 
 @cache

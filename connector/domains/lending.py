@@ -11,7 +11,7 @@ from datetime import date
 from decimal import Decimal
 from typing import ClassVar
 
-from connector.domains.model import BookingKey, Domain, Feed, Profile, Record, ResourceKind, midnight_micros
+from connector.domains.model import BookingKey, Domain, Feed, Record, Related, ResourceKind, midnight_micros
 
 LOAN_STATUSES = frozenset({"ACTIVE", "OVERDUE", "CLOSED"})
 INSTALLMENT_STATUSES = frozenset({"SCHEDULED", "DUE", "PAID", "OVERDUE"})
@@ -137,9 +137,15 @@ def _name_event(op: str, before: Record | None, after: Record | None) -> str:
     return "LoanAmended"
 
 
-def _held_by(profile: Profile) -> bool:
-    # Credit needs a verified adult: basic (L0) and under-18 accounts have no such surface.
-    return not profile.minor and profile.tier != "L0"
+def _relate(record: Record) -> tuple[Related, ...]:
+    if isinstance(record, Loan):
+        disbursal = record.disbursal_transaction_id
+        return (Related("disbursal_transaction", "transactions", disbursal),) if disbursal else ()
+    if isinstance(record, Repayment):
+        loan = Related("loan", "lending", f"loan/{record.loan_id}")
+        paid_by = record.transaction_id
+        return (loan, Related("repayment_transaction", "transactions", paid_by)) if paid_by else (loan,)
+    return (Related("loan", "lending", f"loan/{record.loan_id}"),) if isinstance(record, Installment) else ()
 
 
 LENDING = Domain(
@@ -148,6 +154,7 @@ LENDING = Domain(
         ResourceKind(
             name="loan",
             backend="advance-cash",
+            surface="credit",
             feed=Feed.WHOLE,
             window=None,
             head_interval_seconds=300.0,
@@ -167,5 +174,5 @@ LENDING = Domain(
         }
     ),
     name_event=_name_event,
-    held_by=_held_by,
+    relate=_relate,
 )

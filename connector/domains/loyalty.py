@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import ClassVar
 
-from connector.domains.model import BookingKey, Domain, Feed, Profile, Record, ResourceKind, Window, micros
+from connector.domains.model import BookingKey, Domain, Feed, Record, Related, ResourceKind, Window, micros
 
 POINTS_KINDS = {"EARN": "EARNED", "REDEEM": "REDEEMED", "EXPIRE": "EXPIRED", "ADJUST": "ADJUSTED"}
 VOUCHER_STATUSES = frozenset({"ISSUED", "REDEEMED", "EXPIRED"})
@@ -97,8 +97,10 @@ def _name_event(op: str, before: Record | None, after: Record | None) -> str:
     return "VoucherAmended" if isinstance(before, Voucher) else "PointsAdjusted"
 
 
-def _held_by(_profile: Profile) -> bool:
-    return True
+def _relate(record: Record) -> tuple[Related, ...]:
+    if isinstance(record, PointsEntry) and record.voucher_id:
+        return (Related("voucher", "loyalty", f"voucher/{record.voucher_id}"),)
+    return ()
 
 
 LOYALTY = Domain(
@@ -107,6 +109,7 @@ LOYALTY = Domain(
         ResourceKind(
             name="points",
             backend="z-miles",
+            surface="points",
             feed=Feed.ASCENDING,
             window=Window(days=None, retention_days=None),
             head_interval_seconds=60.0,
@@ -115,6 +118,7 @@ LOYALTY = Domain(
         ResourceKind(
             name="vouchers",
             backend="z-miles",
+            surface="points",
             feed=Feed.WHOLE,
             window=None,
             head_interval_seconds=120.0,
@@ -135,5 +139,5 @@ LOYALTY = Domain(
         }
     ),
     name_event=_name_event,
-    held_by=_held_by,
+    relate=_relate,
 )

@@ -78,6 +78,18 @@ class Replacing(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Related:
+    """A reference to another entity of the account, as the bank states it and never guessed.
+
+    `entity_id` is the bank's id of it in `domain`, as that domain's records name their entities.
+    """
+
+    relation: str
+    domain: str
+    entity_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One understood entry of a page. `raw_digest` is a digest of the entry as the bank sent it."""
 
@@ -106,7 +118,8 @@ class Feed(Enum):
     WHOLE = "whole"
 
 
-Backend = Literal["bank", "brokerage", "advance-cash", "z-miles"]
+Surface = Literal["wallet", "bills", "cards", "card-activity", "brokerage", "credit", "points", "marketplace"]
+"""What a customer may hold, by tier: see `tiers`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,16 +138,25 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class ResourceKind:
-    """What one paged read covers, as a kind: `transactions` is read once for every IBAN."""
+    """What one paged read covers, as a kind: `transactions` is read once for every IBAN.
+
+    `surface` is what the holder's tier must allow for it to be asked at all. One with `parts_of` is read once for every
+    part that `part_named_by` finds in the records of that other resource of the domain: authorisations once a card.
+    What a `steering` resource shows decides what may be read: when it changes, the profile is asked again at once.
+    """
 
     name: str
-    backend: Backend
+    backend: str
+    surface: Surface
     feed: Feed
     window: Window | None
     head_interval_seconds: float
     reconcile_interval_seconds: float
     per_bank_account: bool = False
     balance_chain: bool = False
+    parts_of: str | None = None
+    part_named_by: Callable[[Record], str | None] | None = None
+    steering: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,21 +176,30 @@ class Profile:
     bank_accounts: tuple[BankAccount, ...]
 
 
+def relates_to_nothing(_record: Record) -> tuple[Related, ...]:
+    """For domains whose records state no reference."""
+    return ()
+
+
 EventNamer = Callable[["str", "Record | None", "Record | None"], str]
 """(op, before, after) → event type. Total over the domain's records."""
 
 
 @dataclass(frozen=True, slots=True)
 class Domain:
-    """One of the surfaces behind the login."""
+    """One of the domains behind the login.
+
+    `relate` gives the references that a record's own fields state. `schema_package` is the importable package that
+    holds `<name>.avsc`, for a domain from outside this distribution.
+    """
 
     name: str
     resources: tuple[ResourceKind, ...]
     records: Mapping[str, type[Record]]
     event_types: frozenset[str]
     name_event: EventNamer
-    held_by: Callable[[Profile], bool]
-    """The tier rule: may this holder have the surface at all? A surface that may not be held is never asked."""
+    relate: Callable[[Record], tuple[Related, ...]] = relates_to_nothing
+    schema_package: str | None = None
 
 
 def changed_fields(before: Record, after: Record) -> tuple[str, ...]:

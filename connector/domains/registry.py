@@ -1,10 +1,49 @@
-"""The registered domains, by name."""
+"""The registered domains, by name: those of this distribution, then those that other distributions announce.
+
+An entry point of the group `zindigi_connector.domains` names a `Domain`; its name is the domain's. What is installed is
+looked up once, when this is first imported.
+"""
 
 from __future__ import annotations
+
+from importlib.metadata import entry_points
 
 from connector.domains.lending import LENDING
 from connector.domains.loyalty import LOYALTY
 from connector.domains.model import Domain
 from connector.domains.transactions import TRANSACTIONS
+from connector.errors import ConfigurationError
 
-DOMAINS: dict[str, Domain] = {domain.name: domain for domain in (TRANSACTIONS, LENDING, LOYALTY)}
+ENTRY_POINTS = "zindigi_connector.domains"
+_RESERVED = "lifecycle"
+
+
+def _registered(domains: tuple[Domain, ...]) -> dict[str, Domain]:
+    """Domains by name.
+
+    Raises:
+        ConfigurationError: two domains, or two resource kinds, share a name.
+    """
+    found: dict[str, Domain] = {}
+    kinds: set[str] = set()
+    for domain in domains:
+        if domain.name in found or domain.name == _RESERVED:
+            raise ConfigurationError(f"two domains are called {domain.name}: an installed package adds one of them")
+        found[domain.name] = domain
+        for kind in domain.resources:
+            if kind.name in kinds:
+                raise ConfigurationError(f"two resource kinds are called {kind.name}, one of them in {domain.name}")
+            kinds.add(kind.name)
+    return found
+
+
+def _announced() -> tuple[Domain, ...]:
+    points = sorted(entry_points(group=ENTRY_POINTS), key=lambda point: point.name)
+    domains = tuple(point.load() for point in points)
+    for point, domain in zip(points, domains, strict=True):
+        if not isinstance(domain, Domain):
+            raise ConfigurationError(f"the entry point {point.name} ({point.value}) of {ENTRY_POINTS} is no Domain")
+    return domains
+
+
+DOMAINS: dict[str, Domain] = _registered((TRANSACTIONS, LENDING, LOYALTY, *_announced()))

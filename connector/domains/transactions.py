@@ -14,7 +14,6 @@ from connector.domains.model import (
     BookingKey,
     Domain,
     Feed,
-    Profile,
     Record,
     ResourceKind,
     Window,
@@ -141,16 +140,13 @@ def _name_event(op: str, before: Record | None, after: Record | None) -> str:
     return by_status.get(after.status, "TransactionAmended")
 
 
-def _held_by(profile: Profile) -> bool:
-    return bool(profile.bank_accounts)
-
-
 TRANSACTIONS = Domain(
     name="transactions",
     resources=(
         ResourceKind(
             name="transactions",
             backend="bank",
+            surface="wallet",
             feed=Feed.NEWEST_FIRST,
             window=Window(),
             head_interval_seconds=30.0,
@@ -172,5 +168,4 @@ TRANSACTIONS = Domain(
         }
     ),
     name_event=_name_event,
-    held_by=_held_by,
 )

@@ -25,6 +25,7 @@ import anyio
 from anyio.abc import ByteReceiveStream, Process
 
 from connector.clock import SystemClock
+from connector.domains.registry import DOMAINS
 from connector.errors import ConnectorError
 from connector.settings import Settings, load_settings
 
@@ -269,7 +270,7 @@ def _config(directory: Path, base_url: str, journal: str, *, lockstep: bool) -> 
         cadence["reconcile_interval_seconds"] = cadence["head_interval_seconds"]
     kinds = "".join(
         f"\n[polling.{kind}]\n" + "".join(f"{name} = {value}\n" for name, value in cadence.items())
-        for kind in ("transactions", "loan", "points", "vouchers")
+        for kind in (kind.name for domain in DOMAINS.values() for kind in domain.resources)
     )
     return f"""\
 [bank]

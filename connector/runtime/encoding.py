@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 
 from connector.avro import encode_entity, encode_event, encode_record
 from connector.diff import Change, Entities, apply
-from connector.domains.model import EPOCH, BookingKey
+from connector.domains.model import EPOCH, BookingKey, Record, Related
+from connector.domains.registry import DOMAINS
 from connector.errors import DataError
 from connector.events import STREAM_ENTITY, Event, Sighting, change_event, cloud_event_headers, stream_event
 from connector.ports import EventRecord, QuarantineRecord, StateRecord
@@ -159,6 +160,7 @@ class _Encoding:
             event_type=write.name_event(op, change.record_before, change.record_after),
             source=write.source.of_entry(digest.hex() if digest else None),
             supersedes=write.supersedes.get(entity_id) if op != "d" else None,
+            related=_related(write, change.record_after or change.record_before),
         )
         try:
             body = encode_record(write.domain, event.after) if event.after is not None else None
@@ -204,6 +206,11 @@ class _Encoding:
     def _all_backfilled(self) -> bool:
         expected = self.write.resources_expected
         return bool(expected) and all(name in self.resources and self.resources[name].backfilled for name in expected)
+
+
+def _related(write: Write, record: Record | None) -> tuple[Related, ...]:
+    domain = DOMAINS.get(write.domain)
+    return domain.relate(record) if domain is not None and record is not None else ()
 
 
 def _due_again(meta: ResourceMeta) -> ResourceMeta:

@@ -85,8 +85,11 @@ class JobRunner:
         Raises: what the gate, the source or the journal raise; the first failure ends it.
         """
         await self.refresh_profile(account)
-        for resource in tuple(account.resources.values()):
-            await self._sweep_resource(account, resource)
+        swept: set[tuple[str, str]] = set()
+        # What one resource shows may bring others: a new card its authorisations.
+        while waiting := [key for key in account.resources if key not in swept]:
+            swept.add(waiting[0])
+            await self._sweep_resource(account, account.resources[waiting[0]])
 
     async def look_at_consent(self, account: AccountMemory) -> None:
         """Close everything of an account whose consent ran out."""
@@ -141,9 +144,14 @@ class JobRunner:
         resource = account.resources.get((job.domain, job.resource))
         if resource is None:
             return self._board.interval(job)
-        depth = await self._polls.poll(account, resource, self._commits)
+        before = account.resources
+        polled = await self._polls.poll(account, resource, self._commits)
+        if account.resources is not before:
+            self._board.put_new(Job(account.account_id, *key) for key in account.resources)
+        if resource.kind.steering and polled.committed:
+            self._board.put(Job(account.account_id, "", PROFILE), 0.0)
         # The first complete read follows the backfill at once: only then can removals be found.
-        return 0.0 if depth is Depth.BACKFILL else self._board.interval(job)
+        return 0.0 if polled.depth is Depth.BACKFILL else self._board.interval(job)
 
     async def _fail(
         self, job: Job, account: AccountMemory, error: ConnectorError, *, cause: Exception | None = None

@@ -6,14 +6,16 @@ notes what lives in memory only (digests, suspicions, when it was last read).
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Collection, Mapping
+from collections.abc import AsyncIterable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from connector.diff import visible
 from connector.domains.lifecycle import NAME as LIFECYCLE
 from connector.domains.lifecycle import ConsentRecord, LinkStatus
 from connector.domains.model import BookingKey, Profile, ResourceKind
 from connector.domains.registry import DOMAINS
+from connector.domains.tiers import may_hold
 from connector.errors import ActionReason, ConsentError
 from connector.links import Link
 from connector.observe import NOTHING_SUSPECTED, Suspicion
@@ -191,18 +193,40 @@ def shard_subject(shard: int) -> str:
     return f"shard/{shard}"
 
 
-def resources_of(account: AccountMemory, profile: Profile) -> dict[tuple[str, str], Resource]:
-    """What of the bank can be read for this account: wanted by its link, covered by consent, and held by its tier."""
+def resources_of(
+    account: AccountMemory, profile: Profile, seen: Mapping[tuple[str, str], Collection[EntityState]] | None = None
+) -> dict[tuple[str, str], Resource]:
+    """What of the bank can be read for this account: wanted by its link, covered by consent, and held by its tier.
+
+    `seen` are the entities of resources that are about to be committed, by domain and name; else memory tells.
+    """
     wanted = account.link.covered_domains if account.link else frozenset()
     found = {}
     for domain in DOMAINS.values():
-        if domain.name not in wanted or not domain.held_by(profile):
+        if domain.name not in wanted:
             continue
         for kind in domain.resources:
-            ibans: tuple[str | None, ...] = (None,)
-            if kind.per_bank_account:
-                ibans = tuple(bank_account.iban for bank_account in profile.bank_accounts)
-            for iban in ibans:
-                name = kind.name if iban is None else f"{kind.name}:{account.subject.token(iban)}"
-                found[domain.name, name] = Resource(account.account_id, domain.name, kind, name, iban)
+            if not may_hold(profile, kind.surface):
+                continue
+            for part in _parts(account, domain.name, kind, profile, seen or {}):
+                name = kind.name if part is None else f"{kind.name}:{account.subject.token(part)}"
+                found[domain.name, name] = Resource(account.account_id, domain.name, kind, name, part)
     return found
+
+
+def _parts(
+    account: AccountMemory,
+    domain: str,
+    kind: ResourceKind,
+    profile: Profile,
+    seen: Mapping[tuple[str, str], Collection[EntityState]],
+) -> Iterable[str | None]:
+    if kind.per_bank_account:
+        return [bank_account.iban for bank_account in profile.bank_accounts]
+    if kind.parts_of is None or kind.part_named_by is None:
+        return (None,)
+    entities = seen.get((domain, kind.parts_of))
+    if entities is None:
+        entities = account.resource(domain, kind.parts_of).packed.open().entities.values()
+    named = (kind.part_named_by(record) for entity in entities if (record := visible(entity)) is not None)
+    return sorted({part for part in named if part is not None})

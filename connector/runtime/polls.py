@@ -11,10 +11,10 @@ from connector.domains.model import Feed
 from connector.domains.registry import DOMAINS
 from connector.errors import ConsentError
 from connector.events import Provenance
-from connector.observe import Depth, Known, observe
+from connector.observe import Depth, Known, Observation, observe
 from connector.ports import Clock, Resource, Source
 from connector.runtime.commit_loop import CommitLoop
-from connector.runtime.memory import AccountMemory, ResourceMemory
+from connector.runtime.memory import AccountMemory, ResourceMemory, resources_of
 from connector.runtime.options import Cadence
 from connector.runtime.poller import Gate, Poller, Reading
 from connector.runtime.writes import Write, prepare
@@ -31,6 +31,14 @@ class PollCounts:
     quarantined: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Polled:
+    """What one poll came to: how deep it read, and whether it committed anything."""
+
+    depth: Depth
+    committed: bool
+
+
 def choose_depth(resource: Resource, memory: ResourceMemory, cadence: Cadence, now: datetime) -> Depth:
     """How deep the next read must be.
 
@@ -43,6 +51,17 @@ def choose_depth(resource: Resource, memory: ResourceMemory, cadence: Cadence, n
     swept_at = memory.meta.swept_at
     due = swept_at is None or now >= swept_at + timedelta(seconds=cadence.reconcile_interval_seconds)
     return Depth.RECONCILE if due or memory.suspicion or memory.accept_removals else Depth.HEAD
+
+
+def _resources_after(
+    account: AccountMemory, resource: Resource, observation: Observation
+) -> dict[tuple[str, str], Resource]:
+    """What can be read once an observation is committed: a new card brings its authorisations."""
+    has_parts = any(kind.parts_of == resource.kind.name for kind in DOMAINS[resource.domain].resources)
+    if account.profile is None or not has_parts:
+        return account.resources
+    seen = {(resource.domain, resource.name): observation.believed.values()}
+    return resources_of(account, account.profile, seen)
 
 
 class Polls:
@@ -76,8 +95,8 @@ class Polls:
 
     async def poll(
         self, account: AccountMemory, resource: Resource, commits: CommitLoop, depth: Depth | None = None
-    ) -> Depth:
-        """Read `resource` once and commit what it shows; answers with the depth that was read.
+    ) -> Polled:
+        """Read `resource` once and commit what it shows.
 
         Raises: whatever the source, the gate or the journal raise; what was committed before stays committed.
         """
@@ -86,9 +105,10 @@ class Polls:
             depth = choose_depth(resource, memory, self.cadence(resource.kind.name), self._clock.now())
         gate: Gate = lambda: self.gate(account, resource.domain)  # noqa: E731  # a closure with a declared type
         self.counts.polls += 1
+        committed = False
         async for reading in self._poller.readings(resource, memory, depth, gate):
-            await self._take(account, resource, memory, reading, commits)
-        return depth
+            committed |= await self._take(account, resource, memory, reading, commits)
+        return Polled(depth, committed)
 
     async def _take(
         self,
@@ -97,13 +117,14 @@ class Polls:
         memory: ResourceMemory,
         reading: Reading,
         commits: CommitLoop,
-    ) -> None:
+    ) -> bool:
+        """Believe a reading and commit what it shows; True where there was something to commit."""
         for name, count in (reading.unknown_fields or {}).items():
             self.counts.unknown_fields[name] = self.counts.unknown_fields.get(name, 0) + count
         if reading.read is None:
             self.counts.unchanged += 1
             self._note(resource, memory, reading, complete=memory.meta.swept_at is not None)
-            return
+            return False
         # The read may have opened the window already, to know where to stop.
         opened = reading.opened or memory.packed.open()
         known = Known(
@@ -118,6 +139,7 @@ class Polls:
         observation = observe(known, reading.read, accept_removals=memory.accept_removals)
         memory.quarantined = observation.vanished > 0
         self.counts.quarantined += len(observation.quarantined)
+        resources = _resources_after(account, resource, observation)
         write = prepare(
             account,
             resource,
@@ -133,14 +155,16 @@ class Polls:
                 mode=reading.depth.value,
             ),
             name_event=DOMAINS[resource.domain].name_event,
-            expected=frozenset(name for domain, name in account.resources if domain == resource.domain),
+            expected=frozenset(name for domain, name in resources if domain == resource.domain),
         )
         if write is not None:
             await commits.submit(write)
             self.counts.committed += 1
+            account.resources = resources
         else:
             memory.suspicion = observation.suspicion
         self._note(resource, memory, reading, complete=observation.complete)
+        return write is not None
 
     def _note(self, resource: Resource, memory: ResourceMemory, reading: Reading, *, complete: bool) -> None:
         """What lives in memory only: written with the next commit, if at all."""

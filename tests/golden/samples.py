@@ -9,9 +9,9 @@ from decimal import Decimal
 from connector.domains.lending import Installment, Loan, Repayment
 from connector.domains.lifecycle import Checkpoint, ConsentRecord, LinkStatus, StreamBehind
 from connector.domains.loyalty import PointsEntry, Voucher
-from connector.domains.model import BookingKey, Record
+from connector.domains.model import BookingKey, Record, Related
 from connector.domains.transactions import BalanceChain, Counterparty, Transaction
-from connector.events import Event, Provenance, Related, event_id
+from connector.events import Event, Provenance, event_id
 from connector.state import EntityState, ResourceMeta, StreamHead
 
 KARACHI = timezone(timedelta(hours=5))

@@ -83,8 +83,8 @@ async def _ask(bench: Bench, fixture: Fixture, answer: httpx.Response, outcome: 
     if fixture.kind is None:
         return {"profile": plain(asdict(await bench.source.fetch_profile(ACCOUNT)))}
     wanted = resource(fixture.kind)
-    if wanted.iban is not None:
-        wanted = replace(wanted, iban=IBAN)
+    if wanted.part is not None:
+        wanted = replace(wanted, part=IBAN)
     raw = await bench.source.fetch_page(wanted, PageRequest())
     return _page(bench.source.normalise(wanted, raw.body or b""))
 

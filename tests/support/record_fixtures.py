@@ -146,7 +146,7 @@ class Recorder:
     async def read(self, kind: str, **request: Any) -> str | None:
         """Ask for a page; the cursor of the next one."""
         wanted = resource(kind)
-        if wanted.iban is not None:
+        if wanted.part is not None:
             wanted = Resource(ACCOUNT, wanted.domain, wanted.kind, wanted.name, IBAN)
         with suppress(ConnectorError):
             raw: RawPage = await self.source.fetch_page(wanted, PageRequest(**request))

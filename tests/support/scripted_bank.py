@@ -205,8 +205,8 @@ def resource(name: str) -> Resource:
     for domain in DOMAINS.values():
         for kind in domain.resources:
             if kind.name == name:
-                iban = IBAN if kind.per_bank_account else None
-                return Resource(account_id=ACCOUNT, domain=domain.name, kind=kind, name=name, iban=iban)
+                part = IBAN if kind.per_bank_account else None
+                return Resource(account_id=ACCOUNT, domain=domain.name, kind=kind, name=name, part=part)
     raise KeyError(name)
 
 

@@ -13,10 +13,8 @@ from connector.domains.lending import INSTALLMENT_STATUSES, LOAN_STATUSES
 from connector.domains.loyalty import POINTS_KINDS, VOUCHER_STATUSES
 from connector.domains.model import (
     UNKNOWN,
-    BankAccount,
     BookingKey,
     Feed,
-    Profile,
     Record,
     changed_fields,
     micros,
@@ -144,28 +142,6 @@ def test_names_of_lifecycle_events(before: Record | None, after: Record, name: s
 def test_a_lifecycle_record_is_never_removed() -> None:
     with pytest.raises(TypeError):
         lifecycle.name_event("d", LINK, None)
-
-
-# ── Who may hold what ───────────────────────────────────────────────────────────────────────────────────────────────
-
-ACCOUNT = BankAccount("PK25JSBL9999903000000101", "ACTIVE")
-
-
-@pytest.mark.parametrize("tier", ["L1", "ULTRA", "SOMETHING_NEW"])
-def test_a_verified_adult_may_hold_every_surface_and_a_minor_no_loan(tier: str) -> None:
-    adult, minor = Profile(tier, False, (ACCOUNT,)), Profile(tier, True, (ACCOUNT,))
-    assert {name for name, domain in DOMAINS.items() if domain.held_by(adult)} == {"transactions", "lending", "loyalty"}
-    assert {name for name, domain in DOMAINS.items() if domain.held_by(minor)} == {"transactions", "loyalty"}
-
-
-@pytest.mark.parametrize("minor", [True, False])
-def test_a_basic_account_has_no_loan(minor: bool) -> None:
-    profile = Profile("L0", minor, (ACCOUNT,))
-    assert {name for name, domain in DOMAINS.items() if domain.held_by(profile)} == {"transactions", "loyalty"}
-
-
-def test_without_a_bank_account_there_is_no_feed() -> None:
-    assert not DOMAINS["transactions"].held_by(Profile("L0", False, ()))
 
 
 # ── Records ─────────────────────────────────────────────────────────────────────────────────────────────────────────

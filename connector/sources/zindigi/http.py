@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterable, Callable, Mapping
+from collections.abc import AsyncIterable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import TracebackType
@@ -26,9 +26,10 @@ from httpx_aiohttp import AiohttpTransport
 from connector import __version__
 from connector.errors import DataError, UnavailableError
 from connector.ports import Clock
-from connector.sources.zindigi.exact_json import digest_page, is_json
+from connector.sources.zindigi.exact_json import digest_page
 from connector.sources.zindigi.options import ZindigiOptions
 from connector.sources.zindigi.refusals import Answer, http_date, refusal, retry_after_seconds
+from connector.sources.zindigi.surface import Call, examine_json
 
 API_PATH: Final = "/zindigi/v2"
 _NO_CONTENT: Final = 204
@@ -53,17 +54,6 @@ class Credentials:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """One request. `path` follows the API's base path; `payload` goes as JSON."""
-
-    method: str
-    path: str = field(repr=False)
-    parameters: Mapping[str, str] = field(default_factory=dict, repr=False)
-    payload: Mapping[str, object] | None = field(default=None, repr=False)
-    etag: str | None = field(default=None, repr=False)
-
-
-@dataclass(frozen=True, slots=True)
 class Body:
     """A body that arrived whole, with its digest; `content` is None where nothing changed since the call's etag.
 
@@ -74,16 +64,6 @@ class Body:
     digest: bytes
     etag: str | None = field(repr=False)
     served_at: datetime | None = None
-
-
-def examine_json(body: bytes) -> None:
-    """Pass whole JSON.
-
-    Raises:
-        UnavailableError: it is not JSON, or broke off.
-    """
-    if not is_json(body):
-        raise UnavailableError("the bank's answer is not JSON, or broke off")
 
 
 class BankHttp:

@@ -11,8 +11,10 @@ from typing import Final
 from connector.domains.lending import INSTALLMENT_STATUSES, LOAN_STATUSES, Installment, Loan, Repayment
 from connector.domains.model import UNKNOWN, BookingKey, Entry, Unreadable
 from connector.errors import DataError, ForbiddenError, TokenError, UnavailableError
-from connector.ports import Page, Resource
+from connector.ports import Page, PageRequest, Resource
 from connector.sources.zindigi.exact_json import UnknownFields, digest_value, is_json, parse_object
+from connector.sources.zindigi.options import ZindigiOptions
+from connector.sources.zindigi.surface import Call, Surface
 from connector.sources.zindigi.wire import (
     InquiryDataWire,
     InquiryWire,
@@ -211,3 +213,11 @@ def _loan(wire: LoanWire) -> Loan:
         closed_on=wire.closed_on,
         disbursal_transaction_id=wire.disbursal_txn_id,
     )
+
+
+def _call_inquiry(_options: ZindigiOptions, _resource: Resource, _request: PageRequest) -> Call:
+    # A POST has no conditional form.
+    return Call("POST", "/advance-cash/inquiry", payload={"CHANNEL": "APP"})
+
+
+SURFACES: Final = {"loan": Surface(_call_inquiry, read_inquiry, examine_inquiry)}

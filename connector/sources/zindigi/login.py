@@ -16,8 +16,9 @@ from connector.domains.model import micros
 from connector.errors import ActionRequiredError, ConfigurationError, DataError
 from connector.ports import Clock, Session, Vault
 from connector.sources.zindigi.grant import Grant, read_grant
-from connector.sources.zindigi.http import BankHttp, Call
+from connector.sources.zindigi.http import BankHttp
 from connector.sources.zindigi.refusals import Answer, refusal
+from connector.sources.zindigi.surface import Call
 
 _E164_FORM: Final = re.compile(r"\+[1-9][0-9]{7,14}")
 _CHANNEL_FORM: Final = re.compile(r"[A-Z_]{1,16}")

@@ -7,8 +7,10 @@ from typing import Final
 from connector.domains.loyalty import POINTS_KINDS, VOUCHER_STATUSES, PointsEntry, Voucher
 from connector.domains.model import UNKNOWN, BookingKey, Entry, Unreadable
 from connector.errors import DataError
-from connector.ports import Page, Resource
+from connector.ports import Page, PageRequest, Resource
 from connector.sources.zindigi.exact_json import UnknownFields, digest_value, parse_object
+from connector.sources.zindigi.options import ZindigiOptions
+from connector.sources.zindigi.surface import Call, Surface
 from connector.sources.zindigi.wire import (
     LedgerEnvelope,
     PointsWire,
@@ -115,3 +117,22 @@ def _read_voucher(item: object, unknown: UnknownFields) -> Entry | Unreadable:
         redeemed_at_source=redeemed_at.source if redeemed_at else None,
     )
     return Entry(record, digest)
+
+
+def _call_ledger(options: ZindigiOptions, _resource: Resource, request: PageRequest) -> Call:
+    parameters = {"limit": str(options.points_page_limit)}
+    if request.cursor is not None:
+        parameters["after_id"] = request.cursor
+    elif request.after is not None:
+        parameters["after_id"] = str(request.after.order)
+    return Call("GET", "/z-miles/ledger", parameters=parameters, etag=request.etag)
+
+
+def _call_summary(_options: ZindigiOptions, _resource: Resource, request: PageRequest) -> Call:
+    return Call("GET", "/z-miles/summary", etag=request.etag)
+
+
+SURFACES: Final = {
+    "points": Surface(_call_ledger, read_ledger),
+    "vouchers": Surface(_call_summary, read_summary),
+}

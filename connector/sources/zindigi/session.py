@@ -24,9 +24,10 @@ from connector.errors import (
 )
 from connector.ports import Clock, Session, Vault
 from connector.sources.zindigi.grant import read_grant
-from connector.sources.zindigi.http import BankHttp, Call, Credentials
+from connector.sources.zindigi.http import BankHttp, Credentials
 from connector.sources.zindigi.options import ZindigiOptions
 from connector.sources.zindigi.refusals import refusal
+from connector.sources.zindigi.surface import Call
 
 T = TypeVar("T")
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from decimal import Decimal
 from typing import Final
+from urllib.parse import quote
 
 from connector.domains.model import UNKNOWN, BookingKey, Entry, Unreadable
 from connector.domains.transactions import RAILS, STATUSES, Counterparty, Transaction
-from connector.ports import Page, Resource
+from connector.ports import Page, PageRequest, Resource
 from connector.sources.zindigi.exact_json import UnknownFields, digest_value, parse_object
+from connector.sources.zindigi.options import ZindigiOptions
+from connector.sources.zindigi.surface import Call, Surface, part_of
 from connector.sources.zindigi.wire import (
     CounterpartyWire,
     ShapeError,
@@ -34,13 +37,12 @@ def read_transactions(resource: Resource, body: bytes) -> Page:
     Raises:
         DataError: the page has no `items` or `next_cursor` of the right type, or is not JSON.
     """
-    if resource.iban is None:
-        raise ValueError("a transaction feed belongs to an IBAN")
+    iban = part_of(resource)
     top = parse_object(body)
     envelope = understand(TransactionsEnvelope, top)
     unknown = UnknownFields()
     unknown.note("", top, _ENVELOPE_FIELDS)
-    entries = tuple(_read_item(resource.iban, item, unknown) for item in envelope.items)
+    entries = tuple(_read_item(iban, item, unknown) for item in envelope.items)
     return Page(entries=entries, next_cursor=envelope.next_cursor, unknown_fields=unknown.counts)
 
 
@@ -93,3 +95,16 @@ def _bank_transaction_code(rail: str, amount: Decimal) -> str | None:
         return code
     domain, family, subfamily = code.split("-")
     return f"{domain}-{_RECEIVED_FAMILY.get(family, family)}-{subfamily}"
+
+
+def _call_transactions(options: ZindigiOptions, resource: Resource, request: PageRequest) -> Call:
+    parameters = {"limit": str(options.transactions_page_limit)}
+    if request.since is not None:
+        parameters["from"] = request.since.isoformat()
+    if request.cursor is not None:
+        parameters["cursor"] = request.cursor
+    path = f"/accounts/{quote(part_of(resource), safe='')}/transactions"
+    return Call("GET", path, parameters=parameters, etag=request.etag)
+
+
+SURFACES: Final = {"transactions": Surface(_call_transactions, read_transactions)}
