@@ -154,6 +154,14 @@ class Profile:
     bank_accounts: tuple[BankAccount, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class EventDoc:
+    """What a consumer is told of an event type: `when` it is emitted, and what to do `then`. Plain sentences."""
+
+    when: str
+    then: str
+
+
 EventNamer = Callable[["str", "Record | None", "Record | None"], str]
 """(op, before, after) → event type. Total over the domain's records."""
 
@@ -165,7 +173,8 @@ class Domain:
     name: str
     resources: tuple[ResourceKind, ...]
     records: Mapping[str, type[Record]]
-    event_types: frozenset[str]
+    event_types: Mapping[str, EventDoc]
+    """What `name_event` gives; each says when it comes and what to do with it."""
     name_event: EventNamer
     held_by: Callable[[Profile], bool]
     """The tier rule: may this holder have the surface at all? A surface that may not be held is never asked."""
