@@ -11,7 +11,16 @@ from datetime import date
 from decimal import Decimal
 from typing import ClassVar
 
-from connector.domains.model import BookingKey, Domain, Feed, Record, Related, ResourceKind, midnight_micros
+from connector.domains.model import (
+    BookingKey,
+    Domain,
+    EventDoc,
+    Feed,
+    Record,
+    Related,
+    ResourceKind,
+    midnight_micros,
+)
 
 LOAN_STATUSES = frozenset({"ACTIVE", "OVERDUE", "CLOSED"})
 INSTALLMENT_STATUSES = frozenset({"SCHEDULED", "DUE", "PAID", "OVERDUE"})
@@ -162,17 +171,45 @@ LENDING = Domain(
         ),
     ),
     records={"loan": Loan, "installment": Installment, "repayment": Repayment},
-    event_types=frozenset(
-        {
-            "LoanDisbursed",
-            "InstallmentScheduled",
-            "InstallmentDue",
-            "LoanRepaid",
-            "LoanOverdue",
-            "LoanClosed",
-            "LoanAmended",
-        }
-    ),
+    event_types={
+        "LoanDisbursed": EventDoc(
+            when="A loan is first seen.",
+            then=(
+                "Open the loan with `after`. `disbursal_transaction_id` names the transaction that paid it out, where "
+                "the lender states it."
+            ),
+        ),
+        "InstallmentScheduled": EventDoc(
+            when="A line of a schedule is first seen that is not due.",
+            then="Upsert `after`: it is expected on `due_on`, and nothing is owed yet.",
+        ),
+        "InstallmentDue": EventDoc(
+            when="A line of a schedule is first seen due, or became due.",
+            then="Upsert `after`; remind the holder of what is left of `amount` after `paid_amount`.",
+        ),
+        "LoanRepaid": EventDoc(
+            when="A repayment is first seen in the lender's books.",
+            then=(
+                "Upsert the repayment. What is still owed is told by the `LoanAmended` or `LoanClosed` of its loan: do "
+                "not subtract it yourself."
+            ),
+        ),
+        "LoanOverdue": EventDoc(
+            when="A loan became overdue.",
+            then="Upsert `after`; `outstanding` is what is owed.",
+        ),
+        "LoanClosed": EventDoc(
+            when="A loan was closed.",
+            then="Upsert `after`; nothing more is owed from `closed_on` on.",
+        ),
+        "LoanAmended": EventDoc(
+            when="A loan, a line of its schedule or a repayment changed in another way, or is proven gone (op `d`).",
+            then=(
+                "With op `u` upsert `after`: `changed` names the fields, and the set field says what it is. With op "
+                "`d` delete the entity."
+            ),
+        ),
+    },
     name_event=_name_event,
     relate=_relate,
 )

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 
-from connector.domains.model import BookingKey, Record
+from connector.domains.model import BookingKey, EventDoc, Record
 
 NAME = "lifecycle"
 
@@ -121,21 +121,64 @@ class Checkpoint:
 
 RECORDS: dict[str, type[Record]] = {"link": LinkStatus, "consent": ConsentRecord, "checkpoint": Checkpoint}
 
-EVENT_TYPES = frozenset(
-    {
-        "LinkActivated",
-        "LinkDegraded",
-        "LinkActionRequired",
-        "LinkRecovered",
-        "LinkPaused",
-        "LinkResumed",
-        "LinkClosed",
-        "ConsentGranted",
-        "ConsentExpired",
-        "ConsentRevoked",
-        "Checkpoint",
-    }
-)
+EVENT_TYPES: dict[str, EventDoc] = {
+    "LinkActivated": EventDoc(
+        when="A link was made, or was closed and connected again.",
+        then="Upsert the link. Its streams open by themselves, each with a `StreamOpened`.",
+    ),
+    "LinkDegraded": EventDoc(
+        when="Some of an account's resources have not been readable for long.",
+        then=(
+            "Treat what is known of the account as old: the checkpoints name the streams that are behind. Nothing was "
+            "removed."
+        ),
+    ),
+    "LinkActionRequired": EventDoc(
+        when="The bank wants something that only the holder can do.",
+        then="Ask the holder for what `action` names. Until then nothing is read, and nothing is removed.",
+    ),
+    "LinkRecovered": EventDoc(
+        when="A link that was degraded or waited for its holder reads again.",
+        then="Upsert the link. What happened meanwhile follows in the domains' own streams.",
+    ),
+    "LinkPaused": EventDoc(
+        when="An operator paused the link.",
+        then="Expect no events of the account's domains until `LinkResumed`.",
+    ),
+    "LinkResumed": EventDoc(
+        when="A paused link reads again.",
+        then="Upsert the link. What happened meanwhile follows in the domains' own streams.",
+    ),
+    "LinkClosed": EventDoc(
+        when="The link was removed, or its consent ended.",
+        then="Expect no further events of the account, unless it is connected again.",
+    ),
+    "ConsentGranted": EventDoc(
+        when="The holder consented, or consented anew.",
+        then="Upsert the consent: data of `domains` may be kept from `valid_from` to `valid_until`.",
+    ),
+    "ConsentExpired": EventDoc(
+        when="A consent ran out.",
+        then=(
+            "No event was observed after `valid_until`. Stop processing what came under this `consent_id`, and erase "
+            "what your own basis for keeping it does not cover."
+        ),
+    ),
+    "ConsentRevoked": EventDoc(
+        when="The holder revoked a consent, or the link was removed.",
+        then=(
+            "Stop processing what came under this `consent_id`, and erase what your own basis for keeping it does not "
+            "cover."
+        ),
+    ),
+    "Checkpoint": EventDoc(
+        when="Every `checkpoint_seconds`, for each shard.",
+        then=(
+            "Take quiet streams of the shard as complete up to `polled_until`, except those listed as behind. The key "
+            "is `shard/<number>`, not an account."
+        ),
+    ),
+}
 
 
 def name_event(_op: str, before: Record | None, after: Record | None) -> str:

@@ -9,7 +9,17 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import ClassVar
 
-from connector.domains.model import BookingKey, Domain, Feed, Record, Related, ResourceKind, Window, micros
+from connector.domains.model import (
+    BookingKey,
+    Domain,
+    EventDoc,
+    Feed,
+    Record,
+    Related,
+    ResourceKind,
+    Window,
+    micros,
+)
 
 POINTS_KINDS = {"EARN": "EARNED", "REDEEM": "REDEEMED", "EXPIRE": "EXPIRED", "ADJUST": "ADJUSTED"}
 VOUCHER_STATUSES = frozenset({"ISSUED", "REDEEMED", "EXPIRED"})
@@ -126,18 +136,52 @@ LOYALTY = Domain(
         ),
     ),
     records={"points_entry": PointsEntry, "voucher": Voucher},
-    event_types=frozenset(
-        {
-            "PointsEarned",
-            "PointsRedeemed",
-            "PointsExpired",
-            "PointsAdjusted",
-            "VoucherIssued",
-            "VoucherRedeemed",
-            "VoucherExpired",
-            "VoucherAmended",
-        }
-    ),
+    event_types={
+        "PointsEarned": EventDoc(
+            when="A line of the points ledger is first seen that adds points.",
+            then="Add `points` to the holder's total, once for each entity.",
+        ),
+        "PointsRedeemed": EventDoc(
+            when="A line of the points ledger is first seen that spends points.",
+            then=(
+                "Add `points`, which is negative, to the total. `voucher_id` names the voucher bought, where there is "
+                "one."
+            ),
+        ),
+        "PointsExpired": EventDoc(
+            when="A line of the points ledger is first seen that lets points expire.",
+            then="Add `points`, which is negative, to the total.",
+        ),
+        "PointsAdjusted": EventDoc(
+            when=(
+                "An adjustment of the ledger's own is first seen (op `c`), or a known line was changed (op `u`) or is "
+                "proven gone (op `d`)."
+            ),
+            then=(
+                "With op `c` add `points`, with `u` the difference to `before`; with `d` take `before` off and delete "
+                "the entity."
+            ),
+        ),
+        "VoucherIssued": EventDoc(
+            when="A voucher is first seen issued, or is again.",
+            then="Upsert `after`; it can be used until `expires_on`.",
+        ),
+        "VoucherRedeemed": EventDoc(
+            when="A voucher is first seen redeemed, or became so.",
+            then="Upsert `after`; it cannot be used again.",
+        ),
+        "VoucherExpired": EventDoc(
+            when="A voucher is first seen expired, or became so.",
+            then="Upsert `after`; it cannot be used any more, and its points do not come back by this event.",
+        ),
+        "VoucherAmended": EventDoc(
+            when=(
+                "A voucher changed without a change of status, its status is one that we do not know, or it is proven "
+                "gone (op `d`)."
+            ),
+            then="With op `d` delete the entity; otherwise upsert `after`.",
+        ),
+    },
     name_event=_name_event,
     relate=_relate,
 )

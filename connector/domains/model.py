@@ -181,6 +181,14 @@ def relates_to_nothing(_record: Record) -> tuple[Related, ...]:
     return ()
 
 
+@dataclass(frozen=True, slots=True)
+class EventDoc:
+    """What a consumer is told of an event type: `when` it is emitted, and what to do `then`. Plain sentences."""
+
+    when: str
+    then: str
+
+
 EventNamer = Callable[["str", "Record | None", "Record | None"], str]
 """(op, before, after) → event type. Total over the domain's records."""
 
@@ -196,7 +204,8 @@ class Domain:
     name: str
     resources: tuple[ResourceKind, ...]
     records: Mapping[str, type[Record]]
-    event_types: frozenset[str]
+    event_types: Mapping[str, EventDoc]
+    """What `name_event` gives; each says when it comes and what to do with it."""
     name_event: EventNamer
     relate: Callable[[Record], tuple[Related, ...]] = relates_to_nothing
     schema_package: str | None = None

@@ -13,6 +13,7 @@ from typing import ClassVar
 from connector.domains.model import (
     BookingKey,
     Domain,
+    EventDoc,
     Feed,
     Record,
     ResourceKind,
@@ -156,16 +157,58 @@ TRANSACTIONS = Domain(
         ),
     ),
     records={"transaction": Transaction, "balance_chain": BalanceChain},
-    event_types=frozenset(
-        {
-            "TransactionPending",
-            "TransactionPosted",
-            "TransactionAmended",
-            "TransactionReversed",
-            "TransactionRemoved",
-            "BalanceChainBroken",
-            "BalanceChainHealed",
-        }
-    ),
+    event_types={
+        "TransactionPending": EventDoc(
+            when="A line is first seen that the bank has not posted yet, or a known line is pending again.",
+            then=(
+                "Upsert `after` by entity. The amount may still change or the line vanish: show it, but do not count "
+                "it as booked."
+            ),
+        ),
+        "TransactionPosted": EventDoc(
+            when=(
+                "A line is first seen posted, or a pending one was posted, under its own id or under one that replaces "
+                "it."
+            ),
+            then=(
+                "Upsert `after` by entity and book the amount. `supersedes` names the id that the posting took over "
+                "from."
+            ),
+        ),
+        "TransactionAmended": EventDoc(
+            when="The bank changed a line without a change of its status, or its status is one that we do not know.",
+            then=(
+                "Upsert `after`; `changed` names the fields. Where the amount changed, book the difference to `before`."
+            ),
+        ),
+        "TransactionReversed": EventDoc(
+            when="A line is first seen reversed, or the bank reversed a known one.",
+            then=(
+                "Upsert `after` and undo the booking of a posted `before`. A bank that books the return as a line of "
+                "its own tells that line as a `TransactionPosted`, too."
+            ),
+        ),
+        "TransactionRemoved": EventDoc(
+            when="A line is proven gone: two complete reads in a row, inside the bank's retention, did not show it.",
+            then=(
+                "Delete the entity and undo what was booked for `before`. A pending line that was never posted ends "
+                "like this."
+            ),
+        ),
+        "BalanceChainBroken": EventDoc(
+            when=(
+                "The running balance of an IBAN does not follow from one line to the next, and a complete read did not "
+                "mend it."
+            ),
+            then=(
+                "Do not rely on sums over this IBAN: a line with a net effect may be missing between the two that "
+                "`after` names. Compare `expected_balance` with `stated_balance`."
+            ),
+        ),
+        "BalanceChainHealed": EventDoc(
+            when="A chain that was broken adds up again.",
+            then="Sums over this IBAN are complete again; take back what `BalanceChainBroken` set off.",
+        ),
+    },
     name_event=_name_event,
 )

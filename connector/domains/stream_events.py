@@ -1,0 +1,39 @@
+"""The events of a stream itself, which every domain has beside its own: op `s`, `before` and `after` are null."""
+
+from __future__ import annotations
+
+from connector.domains.model import EventDoc
+
+STREAM_EVENT_TYPES: dict[str, EventDoc] = {
+    "StreamOpened": EventDoc(
+        when="The first commit of a stream, or the first after it was closed.",
+        then=(
+            "Count its sequence. Entities that are in state from before it closed are still valid; what changed "
+            "meanwhile follows."
+        ),
+    ),
+    "BackfillCompleted": EventDoc(
+        when="Every resource of the stream was read back to the start of its history for the first time.",
+        then="From here on the fold of the stream is the bank's present state; until here it was a part of it.",
+    ),
+    "StreamClosed": EventDoc(
+        when=(
+            "The stream will not be read any more: `reason` is `consent` (not covered any more), `tier` (the holder "
+            "may not hold it) or `link` (the link does not want it)."
+        ),
+        then=(
+            "Keep the entities as last seen, or drop them as your purpose demands: a closed stream tells no removals, "
+            "and says nothing of what happens later."
+        ),
+    ),
+    "EntryBelowFloor": EventDoc(
+        when=(
+            "A complete read shows an entry that is older than anything the resource still remembers and was not there "
+            "before: it was back-dated beyond the window."
+        ),
+        then=(
+            "Have it looked at: no other event tells this entry. It has version 0 and no content; `entity_id` is the "
+            "bank's id of it."
+        ),
+    ),
+}
