@@ -9,9 +9,10 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Route
 
-from connector.sandbox import advance_cash, auth, bank, zmiles
+from connector.sandbox import auth
 from connector.sandbox.control import control_routes
 from connector.sandbox.core import Bank
+from connector.sandbox.departments import DEPARTMENTS
 from connector.sandbox.gateway import BASE_PATH, Endpoint, handle
 from connector.sandbox.wire import dumps
 
@@ -48,7 +49,8 @@ def _routes(house: Bank) -> list[Route]:
     HEAD is not among them: the bank has none, and an answer without its body would count as served.
     """
     by_path: dict[str, dict[str, Endpoint]] = {}
-    for endpoint in (*auth.ENDPOINTS, *bank.ENDPOINTS, *advance_cash.ENDPOINTS, *zmiles.ENDPOINTS):
+    endpoints = [endpoint for department in DEPARTMENTS.values() for endpoint in department.endpoints]
+    for endpoint in (*auth.ENDPOINTS, *endpoints):
         by_path.setdefault(endpoint.path, {})[endpoint.method] = endpoint
     routes = []
     for path, methods in by_path.items():

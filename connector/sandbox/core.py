@@ -14,13 +14,16 @@ from typing import TYPE_CHECKING
 
 from connector.sandbox import report
 from connector.sandbox.clock import Clock, SystemClock
+from connector.sandbox.departments import DEPARTMENTS, routines_of
 from connector.sandbox.faults import Faults
 from connector.sandbox.ledger import DOMAINS, Change, Domain
 from connector.sandbox.life import Life
-from connector.sandbox.mutations import Commander, Mutation
-from connector.sandbox.routines import fill_history, routines_of, start_routine
+from connector.sandbox.mutations import Mutation
+from connector.sandbox.orders import Orders
+from connector.sandbox.routines import start_routine
 from connector.sandbox.sessions import FrontDesk
 from connector.sandbox.simulation import Simulation
+from connector.sandbox.transactions.routines import fill_history
 from connector.sandbox.watch import Watch
 from connector.sandbox.wire import micros
 
@@ -61,7 +64,7 @@ class Bank:
         self.scenario = scenario
         self.seed = seed
         self.clock: Clock = clock or SystemClock()
-        self.desk = FrontDesk(scenario.holders, scenario.front_door, self.clock)
+        self.desk: FrontDesk = FrontDesk(scenario.holders, scenario.front_door, self.clock)
         self.faults = Faults(scenario.faults, seed)
         self.calls: deque[CallRecord] = deque(maxlen=_CALLS_KEPT)
         self.call_counts: Counter[tuple[str, str, str | None, int]] = Counter()
@@ -73,7 +76,7 @@ class Bank:
             spec.msisdn: Life(spec, seed, self._simulation, scenario.rates, self.next_ordinal)
             for spec in scenario.holders
         }
-        self._commanders = {msisdn: Commander(life) for msisdn, life in self.lives.items()}
+        self._orders = {msisdn: Orders(life) for msisdn, life in self.lives.items()}
         self._live_through_history(opens_at)
         self._base = opens_at
         self._since = self.clock.monotonic()
@@ -176,7 +179,7 @@ class Bank:
         self.catch_up()
         before = self._lengths()
         self._commanded_at = max(self._simulation.now, self._commanded_at + _BETWEEN_COMMANDS)
-        self._commanders[life.spec.msisdn].obey(mutation, self._commanded_at)
+        DEPARTMENTS[mutation.domain].obey(self._orders[life.spec.msisdn], mutation, self._commanded_at)
         return self._changes_since(before)
 
     def client_lost(self) -> None:

@@ -7,7 +7,7 @@ changes add up to. It knows nothing of who reads it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,9 +15,11 @@ if TYPE_CHECKING:
 
     from connector.sandbox.wire import Body
 
-Domain = Literal["transactions", "lending", "loyalty"]
+Domain = Literal["account", "transactions", "cards", "bills", "investments", "lending", "loyalty", "bookings"]
 Op = Literal["c", "u", "d"]
-DOMAINS: tuple[Domain, ...] = ("transactions", "lending", "loyalty")
+_PER_BANK_ACCOUNT = frozenset({"transactions", "bank-account"})
+_DERIVED = "balance/"
+DOMAINS: tuple[Domain, ...] = get_args(Domain)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,23 @@ class Change:
     resource: str
     booking: int
     ordinal: int
+
+    @property
+    def iban(self) -> str | None:
+        """The bank account that it is of, where each has a resource of its own."""
+        kind, _, part = self.resource.partition("/")
+        return part if kind in _PER_BANK_ACCOUNT else None
+
+    @property
+    def name(self) -> str:
+        """What events call the entity: its first id; what every bank account has one of, by its kind."""
+        kind = self.entity.partition("/")[0]
+        return kind if self.iban is not None and kind != self.entity else self.entity
+
+    @property
+    def derived(self) -> bool:
+        """Whether it moves with other changes, several of which may fall into one step: a balance."""
+        return self.entity.startswith(_DERIVED)
 
 
 class Ledger:

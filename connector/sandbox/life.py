@@ -8,10 +8,10 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from connector.sandbox.ledger import DOMAINS, Domain, Ledger
-from connector.sandbox.lending import Lending
-from connector.sandbox.loyalty import Loyalty
+from connector.sandbox.lending.books import Lending
+from connector.sandbox.loyalty.books import Loyalty
 from connector.sandbox.people import Counterparty, Hand, invent_contacts, second_iban, wallet_iban
-from connector.sandbox.transactions import PostingWay, Rail, Transaction, Transactions
+from connector.sandbox.transactions.books import PostingWay, Rail, Transaction, Transactions
 
 if TYPE_CHECKING:
     from collections.abc import Callable

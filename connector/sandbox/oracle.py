@@ -18,7 +18,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from connector.sandbox.rendering import Expected, agrees, render
+from connector.sandbox.rendering import Expected, agrees
+from connector.sandbox.renderings import render
 
 Event = Mapping[str, Any]
 MAXIMUM_FINDINGS = 50
@@ -130,8 +131,10 @@ class _Stream:
         self._names: dict[tuple[str | None, str], str] = {}
         for change in facts["changes"]:
             self._versions.setdefault(change["entity"], []).append(change)
-            bank_id = (change["body"] or {}).get("id") if change["iban"] else None
-            self._names[change["iban"], bank_id or change["entity"]] = change["entity"]
+            self._names[change["iban"], change["name"]] = change["entity"]
+            bank_id = (change["body"] or {}).get("id")
+            if change["iban"] is not None and bank_id is not None:
+                self._names[change["iban"], bank_id] = change["entity"]
         self._matched: dict[str, list[int]] = {}
 
     def judge(self, *, settled: bool, lockstep: bool) -> None:
@@ -156,12 +159,13 @@ class _Stream:
 
     def _entity_of(self, event: Event) -> str:
         """The truth's name of the entity that an event is about."""
-        record = (event["after"] or event["before"] or {}).get("transaction")
-        iban = record["iban"] if record else None
+        records = (event["after"] or event["before"] or {}).values()
+        iban = next((record.get("iban") for record in records if record is not None), None)
         if iban is None and event["event_type"] == "EntryBelowFloor":
             candidates = [entity for (_, name), entity in self._names.items() if name == event["entity_id"]]
             return candidates[0] if candidates else f"?{event['entity_id']}"
-        return self._names.get((iban, event["entity_id"]), f"?{event['entity_id']}")
+        name = event["entity_id"]
+        return self._names.get((iban, name)) or self._names.get((None, name), f"?{name}")
 
     def _judge_entity(self, entity: str, told: Sequence[Event]) -> None:
         """Each event must be the next step in the life that the bank really gave the entity."""
@@ -202,7 +206,8 @@ class _Stream:
         for entity, versions in self._versions.items():
             matched = self._matched.get(entity, [])
             for place, change in enumerate(versions):
-                wanted = change["standing"] == "observable" or (lockstep and change["op"] != "d")
+                one_to_one = lockstep and change["op"] != "d" and not change["derived"]
+                wanted = change["standing"] == "observable" or one_to_one
                 if not wanted or place in matched or entity in excused:
                     continue
                 if self._looks_like_the_last(versions, matched, place):
@@ -246,7 +251,7 @@ class _Stream:
 
 
 def _rendered(change: Mapping[str, Any]) -> tuple[str, Expected]:
-    return render(change["entity"], change["iban"], change["body"])
+    return render(change)
 
 
 def _same(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from connector.sandbox.departments import resources_of
 from connector.sandbox.ledger import DOMAINS
 from connector.sandbox.watch import describe_sight
 from connector.sandbox.wire import utc_instant
@@ -32,16 +33,11 @@ def holders(bank: Bank) -> Json:
             "minor": life.spec.minor,
             "segment": life.spec.segment,
             "ibans": list(life.ibans),
-            "resources": resources_of(life),
+            "resources": list(resources_of(life)),
+            "domains": sorted(set(resources_of(life).values())),
         }
         for msisdn, life in bank.lives.items()
     ]
-
-
-def resources_of(life: Life) -> list[str]:
-    """The resources that the bank shows this holder."""
-    lending = [] if life.spec.minor or life.spec.tier == "L0" else ["loan"]
-    return [*(f"transactions/{iban}" for iban in life.ibans), *lending, "points", "vouchers"]
 
 
 def change_body(change: Change) -> dict[str, Json]:
@@ -55,7 +51,9 @@ def change_body(change: Change) -> dict[str, Json]:
         "op": change.op,
         "at": utc_instant(change.at),
         "resource": change.resource,
-        "iban": change.resource.removeprefix("transactions/") if change.resource.startswith("transactions/") else None,
+        "iban": change.iban,
+        "name": change.name,
+        "derived": change.derived,
         "booking": change.booking,
         "ordinal": change.ordinal,
         "body": change.body,
@@ -140,17 +138,10 @@ def settled(
     missing: list[Json] = [
         {"msisdn": msisdn, "resource": resource, "complete": done, "wanted": complete_reads}
         for msisdn in sorted(wanted)
-        for resource in resources_of(bank.lives[msisdn])
-        if _domain_of(resource) in domains
-        and (done := bank.watch.resource(msisdn, resource).complete_since(since)) < complete_reads
+        for resource, domain in resources_of(bank.lives[msisdn]).items()
+        if domain in domains and (done := bank.watch.resource(msisdn, resource).complete_since(since)) < complete_reads
     ]
     return {"settled": not missing and bool(wanted), "since": since, "holders": len(wanted), "missing": missing}
-
-
-def _domain_of(resource: str) -> Domain:
-    if resource.startswith("transactions/"):
-        return "transactions"
-    return "lending" if resource == "loan" else "loyalty"
 
 
 def calls(bank: Bank) -> Json:

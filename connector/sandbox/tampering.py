@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from connector.sandbox.faults import FIELD_KINDS, FaultParams, Kind, Target
-from connector.sandbox.mutations import Mutation
 from connector.sandbox.replies import Page, Row
 
 if TYPE_CHECKING:
@@ -46,8 +45,9 @@ def tamper(bank: Bank, target: Target, page: Page) -> Outcome:
 
 def arrive(bank: Bank, target: Target, page: Page) -> None:
     """After a first page went out: something new at the top, where a fault wants that."""
-    if page.visit.token is None and page.next_token is not None and bank.faults.fire("arrive_while_paging", target):
-        bank.mutate(_arrival(page))
+    begun = page.visit.token is None and page.next_token is not None
+    if begun and page.arrival is not None and bank.faults.fire("arrive_while_paging", target):
+        bank.mutate(page.arrival)
 
 
 def tamper_reply(bank: Bank, target: Target, body: Json) -> Json:
@@ -60,22 +60,13 @@ def tamper_reply(bank: Bank, target: Target, body: Json) -> Json:
     return body
 
 
-def _arrival(page: Page) -> Mutation:
-    if page.visit.domain == "transactions":
-        return Mutation(holder=page.visit.msisdn, domain="transactions", op="add", iban=_iban(page))
-    return Mutation(holder=page.visit.msisdn, domain="loyalty", op="earn")
-
-
-def _iban(page: Page) -> str:
-    return page.visit.resource.removeprefix("transactions/")
-
-
 def _hide(bank: Bank, target: Target, rows: tuple[Row, ...]) -> tuple[tuple[Row, ...], bool]:
     fault = bank.faults.find("hide_entry", target)
     if fault is None:
         return rows, False
     wanted = fault.spec.params.entity
-    posted = [row for row in rows if row.body.get("balance_after") is not None]
+    # Where there is a running balance, one that it has to account for.
+    posted = [row for row in rows if row.body.get("balance_after") is not None] or list(rows)
     picked = (
         posted[1:-1][:1] if wanted is None else [row for row in rows if row.versions and row.versions[0][0] == wanted]
     )
@@ -88,21 +79,17 @@ def _hide(bank: Bank, target: Target, rows: tuple[Row, ...]) -> tuple[tuple[Row,
 def _shown_again(bank: Bank, target: Target, page: Page) -> tuple[Row, ...]:
     """An entry of an earlier page, amended since, that turns up on this one too."""
     visit = page.visit
-    if visit.token is None or visit.domain != "transactions":
+    if visit.token is None or page.shown_again is None or page.amendment is None:
         return ()
     read = bank.watch.resource(visit.msisdn, visit.resource).current
     here = {version[0] for row in page.rows for version in row.versions}
-    transactions = bank.lives[visit.msisdn].transactions
     served = list(read.latest) if read is not None else []
-    earlier = [entity for entity in served if entity not in here and transactions.get(entity) is not None]
+    earlier = [entity for entity in served if entity not in here and page.shown_again(entity) is not None]
     if not earlier or not bank.faults.fire("mutate_while_paging", target):
         return ()
-    entity = earlier[-1]
-    bank.mutate(Mutation(holder=visit.msisdn, domain="transactions", op="amend", entity=entity))
-    life = bank.lives[visit.msisdn]
-    feed = life.transactions.feeds[_iban(page)].newest_first()
-    shown = next(entry for entry in feed if entry.entity == entity)
-    return (Row(shown.body(), ((entity, life.ledgers["transactions"].present[entity].version),)),)
+    bank.mutate(page.amendment.model_copy(update={"entity": earlier[-1]}))
+    row = page.shown_again(earlier[-1])
+    return () if row is None else (row,)
 
 
 def _strike_row(bank: Bank, target: Target, row: Row) -> Row:

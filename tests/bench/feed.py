@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 from connector.sandbox.people import BILLERS, Counterparty, Hand, invent_contacts, wallet_iban
-from connector.sandbox.transactions import Rail, Transaction, with_balance
+from connector.sandbox.transactions.books import Rail, Transaction, with_balance
 from connector.sandbox.wire import decode_cursor, dumps, encode_cursor, etag, local_date
 
 NEWEST = datetime(2026, 3, 1, 7, 0, tzinfo=UTC)

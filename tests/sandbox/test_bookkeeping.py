@@ -292,7 +292,7 @@ async def test_present_is_what_the_bank_shows(bank: Any, adult: Any) -> None:
         ("POST", "/sandbox/step", {"steps": 1}, 400),
         ("POST", "/sandbox/mutate", {"holder": "adult"}, 400),
         ("POST", "/sandbox/mutate", {"holder": "nobody", "domain": "loyalty", "op": "earn"}, 409),
-        ("GET", "/sandbox/truth?domains=cards", None, 409),
+        ("GET", "/sandbox/truth?domains=crypto", None, 409),
         ("GET", "/sandbox/truth?holder=nobody", None, 409),
         ("GET", "/sandbox/settled?k=many", None, 409),
         ("GET", "/sandbox/otp?msisdn=nobody", None, 409),

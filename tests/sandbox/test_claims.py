@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from connector.sandbox.report import resources_of
+from connector.sandbox.departments import resources_of
 from connector.sandbox.wire import dumps
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Poller:
 
     def __init__(self, visitor: Any) -> None:
         self.visitor = visitor
-        self.resources = resources_of(visitor.bank.life(visitor.spec.label))
+        self.resources = list(resources_of(visitor.bank.life(visitor.spec.label)))
         self.state: dict[str, dict[str, str]] = {}
         self.absent: Counter[tuple[str, str]] = Counter()
         self.events: list[Event] = []

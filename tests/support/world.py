@@ -55,7 +55,7 @@ SCENARIOS = Path(__file__).parents[2] / "config" / "scenarios"
 CONTRACT = Contract()
 MASTER_KEY = bytes(range(32))
 UNLIMITED = BackendLimits(maximum_concurrency=8, rate_per_second=inf, failure_threshold=10**6)
-BACKENDS = ("bank", "advance-cash", "z-miles")
+BACKENDS = sorted({"bank", *(kind.backend for domain in DOMAINS.values() for kind in domain.resources)})
 OPTIONS = WorkerOptions(backends=dict.fromkeys(BACKENDS, UNLIMITED), linger_seconds=0.0)
 
 

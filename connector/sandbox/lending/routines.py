@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from connector.sandbox.lending import Installment, Loan, Repayment, loan_entity
-from connector.sandbox.transactions import Transaction
+from connector.sandbox.lending.books import Installment, Loan, Repayment, loan_entity
+from connector.sandbox.routines import Routine, Routines
+from connector.sandbox.transactions.books import Transaction
 from connector.sandbox.wire import local_date, midnight
 
 if TYPE_CHECKING:
@@ -110,3 +111,10 @@ def repay(life: Life, hand: Hand, loan_id: str, amount_paisa: int, at: datetime)
         at,
     )
     life.lending.repay(loan_id, Repayment(hand.id("RP"), amount_paisa, local_date(at), transaction_id), at)
+
+
+ROUTINES: Routines = {
+    "salaried": (Routine("borrow", 170, borrow),),
+    "freelancer": (Routine("borrow", 150, borrow),),
+    "borrower": (Routine("borrow", 60, borrow),),
+}

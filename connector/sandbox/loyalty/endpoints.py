@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from connector.sandbox.bank import whole_number
 from connector.sandbox.gateway import Call, Endpoint
-from connector.sandbox.loyalty import points_entity, voucher_entity
-from connector.sandbox.replies import Page, Reply, Row, Visit
+from connector.sandbox.loyalty.books import points_entity, voucher_entity
+from connector.sandbox.mutations import Mutation
+from connector.sandbox.replies import Page, Reply, Row, Visit, whole_number
 
 if TYPE_CHECKING:
     from connector.sandbox.core import Bank
@@ -52,7 +52,8 @@ def _points(bank: Bank, call: Call) -> Reply:
         for entry in following[:limit]
     )
     next_token = str(following[limit - 1].id) if len(following) > limit else None
-    return Reply(page=Page(visit, rows, next_token, _points_envelope), cacheable=True)
+    arrival = Mutation(holder=call.holder, domain="loyalty", op="earn")
+    return Reply(page=Page(visit, rows, next_token, _points_envelope, arrival=arrival), cacheable=True)
 
 
 def _points_envelope(entries: list[Json], next_token: str | None) -> Body:

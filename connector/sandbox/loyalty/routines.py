@@ -6,7 +6,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from connector.sandbox.loyalty import PointsEntry, Voucher, points_entity, voucher_entity
+from connector.sandbox.loyalty.books import PointsEntry, Voucher, points_entity, voucher_entity
+from connector.sandbox.routines import Routine, Routines
 from connector.sandbox.wire import local_date, midnight
 
 if TYPE_CHECKING:
@@ -68,3 +69,20 @@ def correct_points(life: Life, hand: Hand, at: datetime) -> None:
             life.loyalty.remove(entry.id, at)
         return
     life.loyalty.amend(replace(entry, points=entry.points + 5, description=f"{entry.description} {reference[-5:]}"), at)
+
+
+_POINTS = (
+    Routine("earn", 20, earn_points),
+    Routine("voucher", 110, buy_voucher),
+    Routine("expire", 600, expire_points),
+    Routine("adjust", 260, adjust_points),
+    Routine("correct", 160, correct_points),
+)
+
+ROUTINES: Routines = {
+    "salaried": _POINTS,
+    "small": _POINTS,
+    "freelancer": _POINTS,
+    "borrower": _POINTS,
+    "teen": _POINTS,
+}

@@ -6,6 +6,7 @@ from bisect import bisect_left, insort
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
+from connector.sandbox.keyset import Position, cut
 from connector.sandbox.wire import Body, Json, local_instant, micros, money
 
 if TYPE_CHECKING:
@@ -35,8 +36,6 @@ Rail = Literal[
 ]
 Status = Literal["pending", "posted", "reversed"]
 PostingWay = Literal["same_id", "replaces", "new_id"]
-Position = tuple[int, str]
-"""Where an entry stands in its feed: initiated_at in microseconds, then id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,15 +121,9 @@ class Feed:
             self.available_paisa -= transaction.amount_paisa
 
     def page(self, *, since: int, before: Position | None, limit: int) -> tuple[list[FeedEntry], bool]:
-        """At most `limit` entries, newest first, and whether older ones follow.
-
-        They are strictly older than `before` and not older than `since` (microseconds). Positions, not offsets: an
-        entry that arrives shifts nothing.
-        """
-        end = len(self._positions) if before is None else bisect_left(self._positions, before)
-        start = bisect_left(self._positions, (since, ""))
-        cut = max(start, end - limit)
-        return list(self._show(reversed(self._positions[cut:end]))), cut > start
+        """At most `limit` entries, newest first, and whether older ones follow; see `keyset.cut`."""
+        positions, more = cut(self._positions, since=since, before=before, limit=limit)
+        return list(self._show(positions)), more
 
     def newest_first(self) -> list[FeedEntry]:
         """Every entry."""

@@ -1,0 +1,1 @@
+"""The holder, the bank accounts and their balances."""

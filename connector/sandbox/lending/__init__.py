@@ -1,0 +1,1 @@
+"""Advance Cash: loans, how they run, the lending core's backend, and what an event must say."""

@@ -1,0 +1,1 @@
+"""Z-Miles: points and vouchers, what members do with them, their backend, and what an event must say."""
