@@ -73,7 +73,7 @@ $(VENV)/made.stamp:
 	if [ -z "$$python" ]; then echo "Python 3.11 or newer is needed, and none was found (tried python3.11, python3)." >&2; exit 1; fi; \
 	echo "making $(VENV) with $$($$python --version)"; \
 	$$python -m venv $(VENV) || { echo "$$python has no venv module: on Debian and Ubuntu, apt install python3-venv" >&2; exit 1; }
-	@printf '#!%s\nimport sys\n\nsys.path.insert(0, "%s")\nfrom connector.cli.main import main\n\nmain()\n' \
+	@printf '#!%s\nimport sys\n\nsys.path.insert(0, "%s")\nfrom connector.cli.entry import main\n\nmain()\n' \
 		"$(CURDIR)/$(BIN)/python" "$(CURDIR)" > $(BIN)/zindigi
 	@chmod +x $(BIN)/zindigi
 	@touch $@

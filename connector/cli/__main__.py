@@ -1,5 +1,5 @@
 """`python -m connector.cli`, for a checkout that is not installed."""
 
-from connector.cli.main import main
+from connector.cli.entry import main
 
 main()

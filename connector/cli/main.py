@@ -113,8 +113,3 @@ def _leaves(group: BaseExceptionGroup[ConnectorError]) -> Iterator[ConnectorErro
             yield from _leaves(error)
         else:
             yield error
-
-
-def main() -> None:
-    """The entry point of `zindigi`."""
-    sys.exit(execute(sys.argv[1:]))

@@ -38,12 +38,23 @@ def _registered(domains: tuple[Domain, ...]) -> dict[str, Domain]:
 
 
 def _announced() -> tuple[Domain, ...]:
-    points = sorted(entry_points(group=ENTRY_POINTS), key=lambda point: point.name)
-    domains = tuple(point.load() for point in points)
-    for point, domain in zip(points, domains, strict=True):
+    """The domains of other distributions, in the order of their names.
+
+    Raises:
+        ConfigurationError: an entry point cannot be loaded, or names something else.
+    """
+    domains = []
+    for point in sorted(entry_points(group=ENTRY_POINTS), key=lambda point: point.name):
+        try:
+            domain = point.load()
+        except (ImportError, AttributeError) as error:
+            raise ConfigurationError(
+                f"the domain {point.name} cannot be loaded from {point.value}: {error}; mend or remove its package"
+            ) from error
         if not isinstance(domain, Domain):
             raise ConfigurationError(f"the entry point {point.name} ({point.value}) of {ENTRY_POINTS} is no Domain")
-    return domains
+        domains.append(domain)
+    return tuple(domains)
 
 
 DOMAINS: dict[str, Domain] = _registered((TRANSACTIONS, LENDING, LOYALTY, *_announced()))
