@@ -18,7 +18,7 @@ FIND_PYTHON := for candidate in python3.11 python3 python3.12 python3.13 python3
 		echo $$candidate; break; fi; done
 
 .DEFAULT_GOAL := help
-.PHONY: help demo kafka brokertests bench test proof lint types imports schemas format lock clean $(SUITES)
+.PHONY: help demo kafka brokertests bench test proof lint types imports schemas documents format lock clean $(SUITES)
 
 help: ## list what can be made
 	@echo "make TARGET, one of:"
@@ -55,6 +55,9 @@ imports: $(VENV)/dev.stamp ## import-linter: the direction of dependencies
 
 schemas: $(VENV)/runtime.stamp ## the schemas are compatible with every released version
 	@$(BIN)/python -m connector.cli schemas check
+
+documents: $(VENV)/dev.stamp ## write what is made from the code: docs/cli.md, docs/events.md, schemas/asyncapi.yaml, schemas/examples
+	@$(BIN)/python -m tests.docs.write
 
 $(SUITES): $(VENV)/dev.stamp
 	@$(PYTEST) -n $(WORKERS) -m "not proof" tests/$@
