@@ -18,7 +18,7 @@ FIND_PYTHON := for candidate in python3.11 python3 python3.12 python3.13 python3
 		echo $$candidate; break; fi; done
 
 .DEFAULT_GOAL := help
-.PHONY: help demo kafka brokertests bench test proof lint types imports format lock clean $(SUITES)
+.PHONY: help demo kafka brokertests bench test proof lint types imports schemas documents format lock clean $(SUITES)
 
 help: ## list what can be made
 	@echo "make TARGET, one of:"
@@ -37,7 +37,7 @@ brokertests: $(VENV)/dev.stamp ## the tests on a real Kafka broker
 bench: $(VENV)/dev.stamp ## benchmarks, as ratios to raw loops over the same libraries (BENCH=--quick: for a look; BENCH=--help)
 	@$(BIN)/python -m tests.bench $(BENCH)
 
-test: lint types imports ## every check but the long proofs; ends with pytest's closing line
+test: lint types imports schemas ## every check but the long proofs; ends with pytest's closing line
 	@$(PYTEST) -n $(WORKERS) -m "not proof"
 
 proof: $(VENV)/dev.stamp ## the long proofs: many seeds
@@ -52,6 +52,12 @@ types: $(VENV)/dev.stamp ## mypy, strict
 
 imports: $(VENV)/dev.stamp ## import-linter: the direction of dependencies
 	@$(BIN)/lint-imports --no-cache
+
+schemas: $(VENV)/runtime.stamp ## the schemas are compatible with every released version
+	@$(BIN)/python -m connector.cli schemas check
+
+documents: $(VENV)/dev.stamp ## write what is made from the code: docs/cli.md, docs/events.md, schemas/asyncapi.yaml, schemas/examples
+	@$(BIN)/python -m tests.docs.write
 
 $(SUITES): $(VENV)/dev.stamp
 	@$(PYTEST) -n $(WORKERS) -m "not proof" tests/$@

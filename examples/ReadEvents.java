@@ -1,4 +1,5 @@
 import java.io.BufferedReader;
+import java.io.File;
 import java.io.IOException;
 import java.io.InputStreamReader;
 import java.io.PrintStream;
@@ -40,7 +41,13 @@ public final class ReadEvents {
       for (Path path : paths) {
         Schema schema = new Schema.Parser().parse(path.toFile());
         String topic = path.getFileName().toString().replace(".avsc", "");
-        decoders.put(topic, new BinaryMessageDecoder<>(DATA, schema));
+        var decoder = new BinaryMessageDecoder<GenericRecord>(DATA, schema);
+        // Events that a released version wrote are read as the present one, with the defaults of its later fields.
+        File[] released = path.resolveSibling("released").resolve(topic).toFile().listFiles();
+        for (File version : released == null ? new File[0] : released) {
+          decoder.addSchema(new Schema.Parser().parse(version));
+        }
+        decoders.put(topic, decoder);
       }
     }
     var out = new PrintStream(System.out, false, StandardCharsets.UTF_8);

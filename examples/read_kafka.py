@@ -15,14 +15,15 @@ from fastavro import parse_schema, schemaless_reader
 from fastavro.schema import fingerprint, to_parsing_canonical_form
 
 settings = {"bootstrap_servers": sys.argv[1], "isolation_level": "read_committed", "auto_offset_reset": "earliest"}
-schemas = {path.stem: parse_schema(json.loads(path.read_bytes())) for path in Path(sys.argv[3]).glob("*.avsc")}
-marks = {fingerprint(to_parsing_canonical_form(schema), "CRC-64-AVRO"): schema for schema in schemas.values()}
+names = [path.stem for path in Path(sys.argv[3]).glob("*.avsc")]
+schemas = [parse_schema(json.loads(path.read_bytes())) for path in Path(sys.argv[3]).rglob("*.avsc")]
+marks = {fingerprint(to_parsing_canonical_form(schema), "CRC-64-AVRO"): schema for schema in schemas}
 
 
 async def main() -> str | None:
     """Read every topic to its present end; say how much there is, and answer with what is off."""
     last, ids, off = Counter(), set(), []
-    async with AIOKafkaConsumer(*(f"{sys.argv[2]}.{name}" for name in schemas), **settings) as consumer:
+    async with AIOKafkaConsumer(*(f"{sys.argv[2]}.{name}" for name in names), **settings) as consumer:
         ends = await consumer.end_offsets(consumer.assignment())
         while [partition for partition, end in ends.items() if await consumer.position(partition) < end]:
             for record in [one for many in (await consumer.getmany(timeout_ms=500)).values() for one in many]:

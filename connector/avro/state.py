@@ -53,7 +53,7 @@ def decode_entity(domain: str, value: bytes) -> EntityState:
         DataError: it cannot be decoded.
     """
     store = schema_store()
-    store.writer_of(value, store.entity)
+    value = store.as_present(value, store.entity)
     try:
         written, end = _entity_reader()(value, HEADER_BYTES)
     except DAMAGES as error:
@@ -72,8 +72,7 @@ def decode_entity(domain: str, value: bytes) -> EntityState:
 
 
 def _record(of_domain: RecordType, value: bytes) -> Any:  # noqa: ANN401  # a record of the domain
-    schema_store().writer_of(value, of_domain.codec)
-    return of_domain.decode(value[HEADER_BYTES:])
+    return of_domain.decode(schema_store().as_present(value, of_domain.codec)[HEADER_BYTES:])
 
 
 @cache

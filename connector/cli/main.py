@@ -16,6 +16,7 @@ from connector.cli.configuration import config_app, vault_app
 from connector.cli.events import events
 from connector.cli.links import link_app
 from connector.cli.prompts import say
+from connector.cli.schemas import schemas_app
 from connector.cli.screen import console
 from connector.cli.service import run, sandbox
 from connector.cli.topics import topics_app
@@ -62,6 +63,7 @@ def make_app() -> App:
     app.command(link_app)
     app.command(events)
     app.command(topics_app)
+    app.command(schemas_app)
     app.command(config_app)
     app.command(vault_app)
     return app

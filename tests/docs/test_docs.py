@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from connector.cli.main import make_app
-from tests.docs import cli_reference
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -54,8 +53,3 @@ def test_fields_of_the_envelope_in_the_readme_exist() -> None:
     named = {name for row in table.splitlines()[2:] for name in re.findall(r"`([a-z_.]+)`", row.split("|")[1])}
     assert named
     assert {name.split(".")[0] for name in named} <= fields
-
-
-def test_the_command_reference_is_what_help_says() -> None:
-    written = cli_reference.TARGET.read_text(encoding="utf-8")
-    assert written == cli_reference.reference(), "run: python -m tests.docs.cli_reference"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
 from dataclasses import fields
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from connector.avro import schema_directory
+from connector.avro.releases import IDENTITY
 from connector.domains import lifecycle
 from connector.domains.registry import DOMAINS
 from connector.events import Event, Provenance, Related
@@ -21,7 +23,12 @@ DIRECTORY = schema_directory()
 EVENTS = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(DIRECTORY.glob("*.avsc"))}
 STATE = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(DIRECTORY.glob("state/*.avsc"))}
 ALL = EVENTS | STATE
-IDENTITY = ("event_id", "event_type", "op", "account_id", "entity_id", "entity_version", "sequence")
+DECIMAL = {"type": "bytes", "logicalType": "decimal", "precision": 18, "scale": 2}
+FIELD_NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+TYPE_NAME = re.compile(r"[A-Z][A-Za-z0-9]*")
+AMOUNT = re.compile(r"[._](amount|balance|price|fee|principal|outstanding)(_|$)")
+FINE = re.compile(r"(unit|price|nav|rate|ratio|quantity|cost)", re.IGNORECASE)
+UNIT = re.compile(r"currency|PKR|units?\b|percent|ratio|per ", re.IGNORECASE)
 PERSONAL = {
     "transactions": {
         "Transaction.iban": "identifier",
@@ -70,6 +77,20 @@ def documented(schema: Schema) -> None:
     for name, field in every_field(schema):
         assert len(field.get("doc", "")) >= 10, f"{name} has no doc"
         assert field["doc"].endswith("."), f"the doc of {name} is no sentence"
+        nullable = isinstance(field["type"], list)
+        # One kind of record in the state of a domain: its type says that the others are null.
+        one_of_all = name.partition(".")[0].endswith("State") and field["doc"].startswith("Set for ")
+        if nullable and not one_of_all:
+            assert "null" in field["doc"].lower(), f"the doc of {name} does not say when it is null"
+        if "decimal" in kinds(field["type"]):
+            assert UNIT.search(field["doc"]), f"the doc of {name} does not say its unit"
+
+
+def named_alike(schema: Schema) -> None:
+    for record in records(schema):
+        assert TYPE_NAME.fullmatch(record["name"]), f"the type {record['name']} is not named LikeThis"
+    for name, _ in every_field(schema):
+        assert FIELD_NAME.fullmatch(name.partition(".")[2]), f"{name} is not named like_this"
 
 
 def unions_with_null_only(schema: Schema) -> None:
@@ -97,23 +118,35 @@ def codes_are_strings(schema: Schema) -> None:
 
 
 def logical_types(schema: Schema) -> None:
-    allowed = {
-        ("long", "timestamp-micros", None, None),
-        ("int", "date", None, None),
-        ("bytes", "decimal", 18, 2),
-    }
     for name, field in every_field(schema):
         for option in options(field["type"]):
             if isinstance(option, dict) and "logicalType" in option:
-                found = (option["type"], option["logicalType"], option.get("precision"), option.get("scale"))
-                assert found in allowed, f"{name} is a {found}"
-        if name.endswith(("_at", "_until", "valid_from", "act_by", ".at")):
-            assert "timestamp-micros" in json.dumps(field["type"]), f"{name} is no instant"
-        if name.endswith(("_on", "_date")):
-            assert '"date"' in json.dumps(field["type"]), f"{name} is no date"
+                assert allowed(name, option), f"{name} is a {option}"
+        said, found = field["doc"].partition(" ")[0], kinds(field["type"])
+        if said == "Instant" or name.endswith(("_at", "_until", "valid_from", "act_by", ".at")):
+            assert found == {"timestamp-micros"}, f"{name} is no instant"
+        if said == "Date" or name.endswith(("_on", "_date")):
+            assert found == {"date"}, f"{name} is no date"
+        if " in currency" in field["doc"] or (AMOUNT.search(name) and "record" not in found):
+            assert found == {"decimal"}, f"{name} is no decimal"
 
 
-RULES = (documented, unions_with_null_only, codes_are_strings, logical_types)
+def kinds(schema: Any) -> set[str]:
+    """What a field is when it is not null, by logical type where it has one."""
+    found = [one.get("logicalType", one["type"]) if isinstance(one, dict) else one for one in options(schema)]
+    return set(found) - {"null"}
+
+
+def allowed(name: str, kind: Schema) -> bool:
+    if kind["logicalType"] == "decimal":
+        precision, scale = kind["precision"], kind["scale"]
+        # Units, prices and rates have more places than money.
+        wider = bool(FINE.search(name)) and precision >= 18 and 2 < scale <= 8
+        return kind["type"] == "bytes" and ((precision, scale) == (18, 2) or wider)
+    return (kind["type"], kind["logicalType"]) in {("long", "timestamp-micros"), ("int", "date")}
+
+
+RULES = (documented, named_alike, unions_with_null_only, codes_are_strings, logical_types)
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -126,19 +159,47 @@ def test_every_schema_keeps_every_rule(name: str, rule: Callable[[Schema], None]
     ("rule", "change"),
     [
         (documented, {"doc": ""}),
+        (documented, {"doc": "Name of the loan product"}),
+        (documented, {"doc": "Name of the loan product."}),
+        (documented, {"type": ["null", DECIMAL], "doc": "What it is worth; null when not stated."}),
+        (named_alike, {"name": "Product"}),
+        (named_alike, {"name": "productName"}),
         (unions_with_null_only, {"type": ["null", "string", "long"]}),
         (unions_with_null_only, {"type": ["null", "string"], "default": "x"}),
         (codes_are_strings, {"type": {"type": "enum", "name": "Code", "symbols": ["A"]}}),
         (codes_are_strings, {"type": "double"}),
         (logical_types, {"type": {"type": "long", "logicalType": "timestamp-millis"}}),
-        (logical_types, {"type": {"type": "bytes", "logicalType": "decimal", "precision": 18, "scale": 4}}),
+        (logical_types, {"type": {**DECIMAL, "scale": 4}}),
+        (logical_types, {"type": {**DECIMAL, "precision": 9}}),
+        (logical_types, {"doc": "Instant of naming; null when not stated."}),
+        (logical_types, {"doc": "Date of naming; null when not stated."}),
+        (logical_types, {"doc": "What it is worth, in currency; null when not stated."}),
+        (logical_types, {"name": "product_fee"}),
+        (logical_types, {"name": "named_on"}),
     ],
 )
 def test_a_rule_notices_when_it_is_broken(rule: Callable[[Schema], None], change: Schema) -> None:
     schema = deepcopy(EVENTS["lending"])
-    next(field for name, field in every_field(schema) if name == "Loan.product").update(change)
-    with pytest.raises(AssertionError, match=r"Loan\.product"):
+    field = next(field for name, field in every_field(schema) if name == "Loan.product")
+    rule(schema)
+    field.update(change)
+    with pytest.raises(AssertionError, match=rf"Loan\.{field['name']}"):
         rule(schema)
+
+
+def test_a_type_is_named_alike_too() -> None:
+    schema = deepcopy(EVENTS["lending"])
+    schema["name"] = "lending_event"
+    with pytest.raises(AssertionError, match="lending_event"):
+        named_alike(schema)
+
+
+def test_units_and_prices_may_have_more_places_than_money() -> None:
+    schema = deepcopy(EVENTS["lending"])
+    field = next(field for name, field in every_field(schema) if name == "Loan.product")
+    field.update(name="unit_price", type=["null", {**DECIMAL, "scale": 4}], doc="In currency per unit; null when new.")
+    logical_types(schema)
+    documented(schema)
 
 
 # ── The envelope ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -170,11 +231,39 @@ def test_envelopes_and_shared_types_are_the_same_in_every_domain() -> None:
         assert [field["name"] for field in types["Related"]["fields"]] == [field.name for field in fields(Related)]
 
 
-def test_shared_types_of_state_are_the_same_in_both_files() -> None:
-    first, second = (
-        next(record for record in records(schema) if record["name"] == "BookingKey") for schema in STATE.values()
-    )
-    assert first == second
+def types_by_name(schemas: Iterable[Schema]) -> dict[str, list[Schema]]:
+    """Every definition of every named type, by its full name."""
+    found: dict[str, list[Schema]] = {}
+
+    def look(schema: Any, namespace: str) -> None:
+        for option in options(schema):
+            if isinstance(option, dict) and option["type"] == "record":
+                inside = option.get("namespace", namespace)
+                found.setdefault(f"{inside}.{option['name']}", []).append({"namespace": inside, **option})
+                for field in option["fields"]:
+                    look(field["type"], inside)
+            elif isinstance(option, dict) and option["type"] == "array":
+                look(option["items"], namespace)
+
+    for schema in schemas:
+        look(schema, "")
+    return found
+
+
+def differing(schemas: Iterable[Schema]) -> set[str]:
+    return {name for name, found in types_by_name(schemas).items() if any(one != found[0] for one in found)}
+
+
+def test_a_type_that_several_files_define_is_the_same_in_all_of_them() -> None:
+    found = types_by_name(ALL.values())
+    assert {name for name, many in found.items() if len(many) > 1} >= {"pk.zindigi.Source", "pk.zindigi.Related"}
+    assert differing(ALL.values()) == set()
+
+
+def test_a_shared_type_that_differs_by_a_doc_is_noticed() -> None:
+    other = deepcopy(EVENTS["lending"])
+    next(record for record in records(other) if record["name"] == "Related")["doc"] = "Something else."
+    assert differing([*ALL.values(), other]) >= {"pk.zindigi.Related"}
 
 
 @pytest.mark.parametrize("name", EVENTS)
