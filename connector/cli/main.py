@@ -16,6 +16,7 @@ from connector.cli.configuration import config_app, vault_app
 from connector.cli.events import events
 from connector.cli.links import link_app
 from connector.cli.prompts import say
+from connector.cli.schemas import schemas_app
 from connector.cli.screen import console
 from connector.cli.service import run, sandbox
 from connector.cli.topics import topics_app
@@ -30,6 +31,7 @@ Examples:
   zindigi events --follow                watch the changes as they come
   zindigi events --account mine --domain loyalty --json
   zindigi topics plan                    which Kafka topics are missing
+  zindigi schemas register --dry-run     what a schema registry does not have
   zindigi config show                    every setting, and where it came from
 
 Settings come from config/connector.toml, over it ZINDIGI_… environment
@@ -62,6 +64,7 @@ def make_app() -> App:
     app.command(link_app)
     app.command(events)
     app.command(topics_app)
+    app.command(schemas_app)
     app.command(config_app)
     app.command(vault_app)
     return app
