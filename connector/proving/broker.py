@@ -199,15 +199,17 @@ class Broker:
         if self._process is not None:
             self._process.send_signal(signal.SIGCONT)
 
-    def tool(self, name: str, *arguments: str, seconds: float = 60.0) -> str:
+    def tool(self, name: str, *arguments: str, seconds: float = 60.0, plugins: Path | None = None) -> str:
         """Run one of Kafka's own command-line classes against this broker's jars; what it printed.
+
+        `plugins` is a directory of further jars.
 
         Raises:
             BrokerError: it failed.
         """
         try:
             done = subprocess.run(  # noqa: S603  # a fixed command
-                self._java(*_TOOL_HEAP, name, *arguments),
+                self._java(*_TOOL_HEAP, name, *arguments, plugins=plugins),
                 capture_output=True,
                 text=True,
                 check=False,
@@ -216,7 +218,7 @@ class Broker:
         except subprocess.TimeoutExpired as late:
             raise BrokerError(f"{name} did not end within {seconds:.0f} s") from late
         if done.returncode != 0:
-            raise BrokerError(f"{name} ended with {done.returncode}: {done.stderr[-2000:]}{done.stdout[-500:]}")
+            raise BrokerError(f"{name} ended with {done.returncode}: {done.stderr[-2000:]}{done.stdout[-2000:]}")
         return done.stdout
 
     def _unlock(self) -> None:
@@ -228,9 +230,10 @@ class Broker:
     def _properties_path(self) -> Path:
         return self.directory / "server.properties"
 
-    def _java(self, *arguments: str) -> list[str]:
+    def _java(self, *arguments: str, plugins: Path | None = None) -> list[str]:
+        classpath = ":".join(f"{directory}/*" for directory in (self._jars, plugins) if directory is not None)
         with as_file(_RESOURCES / "log4j2.properties") as logging:
-            return ["java", f"-Dlog4j2.configurationFile={logging}", "-cp", f"{self._jars}/*", *arguments]
+            return ["java", f"-Dlog4j2.configurationFile={logging}", "-cp", classpath, *arguments]
 
     def _said(self, place: int) -> bytes:
         with self.log_path.open("rb") as log:
