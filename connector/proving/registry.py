@@ -35,8 +35,16 @@ class Registry:
     """A registry that runs. `url` is what `registry.url` is set to."""
 
     url: str
-    pid: int
-    log_path: Path
+    process: subprocess.Popen[bytes]
+
+    def wait(self) -> None:
+        """Wait for as long as it runs.
+
+        Raises:
+            ToolError: it ended by itself.
+        """
+        self.process.wait()
+        raise ToolError("the schema registry ended by itself")
 
 
 def application() -> Path:
@@ -72,7 +80,7 @@ def running_registry(directory: Path, *, port: int = 0) -> Iterator[Registry]:
             start_new_session=True,
         )
     try:
-        yield Registry(f"http://127.0.0.1:{_bound(process, log_path)}{CONFLUENT_API}", process.pid, log_path)
+        yield Registry(f"http://127.0.0.1:{_bound(process, log_path)}{CONFLUENT_API}", process)
     finally:
         process.terminate()
         try:
@@ -104,13 +112,13 @@ def main() -> int:
             running_registry(Path(directory)) as registry,
         ):
             sys.stdout.write(
-                f"A schema registry runs (pid {registry.pid}). Ctrl-C ends it, and what is registered is gone.\n"
+                f"A schema registry runs (pid {registry.process.pid}). Ctrl-C ends it, and what is registered is gone.\n"
                 "In another terminal:\n"
                 f"  export ZINDIGI_REGISTRY__URL={registry.url} ZINDIGI_JOURNAL__FRAMING=confluent\n"
                 "  .venv/bin/zindigi schemas register\n"
             )
             sys.stdout.flush()
-            signal.pause()
+            registry.wait()
     except KeyboardInterrupt:
         sys.stdout.write("The schema registry is stopped.\n")
     except ToolError as error:

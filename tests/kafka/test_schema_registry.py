@@ -17,14 +17,14 @@ from typing import Any
 import anyio.to_thread
 import pytest
 import structlog
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, ConsumerRecord
 
 from connector.avro import decode_event, schema_store
 from connector.cli.main import execute
 from connector.clock import SystemClock
 from connector.domains.model import EPOCH, micros
 from connector.errors import ConfigurationError, DataError, UnavailableError
-from connector.journal.kafka.framing import event_subjects
+from connector.journal.kafka.framing import confluent, event_subjects
 from connector.journal.kafka.options import EVENT_TOPICS
 from connector.journal.kafka.topics import apply_topics
 from connector.journal.registration import Subject, canonical, look, register, require
@@ -250,6 +250,11 @@ def test_the_script_is_a_strangers() -> None:
     assert len(text.splitlines()) < 40
 
 
+def frames(records: list[ConsumerRecord]) -> set[bytes]:
+    """What the values begin with, before Avro's own bytes."""
+    return {record.value[:5] for record in records}
+
+
 async def test_every_value_bears_the_id_that_its_subject_has_in_the_registry(
     world: World, place: KafkaBackend, client: SchemaRegistry
 ) -> None:
@@ -258,7 +263,7 @@ async def test_every_value_bears_the_id_that_its_subject_has_in_the_registry(
     for name in EVENT_TOPICS:
         records = await place.records(name, committed=True)
         assert records
-        assert {record.value[:5] for record in records} == {b"\x00" + ids[name].to_bytes(4, "big")}
+        assert frames(records) == {b"\x00" + ids[name].to_bytes(4, "big")}
         stored = [event.value async for event in world.reader.read_events((name,))]
         header = schema_store().events[name].header
         assert stored == [header + record.value[5:] for record in records]
@@ -284,6 +289,33 @@ async def test_confluents_client_reads_what_we_read(
         assert await anyio.to_thread.run_sync(read, command, "") == told
         count += len(told)
     assert count > 100
+
+
+async def test_a_value_under_the_id_of_another_schema_is_noticed(
+    tmp_path: Path, place: KafkaBackend, client: SchemaRegistry, broker: Broker, registry: Registry
+) -> None:
+    """Broken on purpose: ids by topic, one off, instead of by what the value itself says."""
+
+    def broken(journal: Any) -> Any:
+        numbers = [*ids.values()]
+        events = schema_store().events
+        one_off = zip(ids, numbers[1:] + numbers[:1], strict=True)
+        journal.framed = confluent({events[name].fingerprint: number for name, number in one_off})
+        return journal
+
+    await register(client, event_subjects(place.options))
+    ids = await require(client, event_subjects(place.options))
+    scenario = people("borrower")
+    async with World.open(tmp_path, scenario, clock=VirtualClock(), place=place, journal=broken) as world:
+        await world.link()
+        async with world.working() as worker:
+            await worker.sweep()
+        assert frames(await place.records("lending", committed=True)) != {b"\x00" + ids["lending"].to_bytes(4, "big")}
+        with pytest.raises(DataError, match="an Avro value is damaged"):
+            await world.events("lending")
+    command = confluents(broker, registry, place.options.topic("lending"))
+    with pytest.raises(AssertionError, match="Traceback"):
+        await anyio.to_thread.run_sync(read, command, "")
 
 
 async def test_single_object_values_are_refused_by_readers_that_go_by_ids(
