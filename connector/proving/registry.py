@@ -112,7 +112,7 @@ def main() -> int:
             running_registry(Path(directory)) as registry,
         ):
             sys.stdout.write(
-                f"A schema registry runs (pid {registry.process.pid}). Ctrl-C ends it, and what is registered is gone.\n"
+                f"A schema registry runs (pid {registry.process.pid}). Ctrl-C ends it and all that is in it.\n"
                 "In another terminal:\n"
                 f"  export ZINDIGI_REGISTRY__URL={registry.url} ZINDIGI_JOURNAL__FRAMING=confluent\n"
                 "  .venv/bin/zindigi schemas register\n"

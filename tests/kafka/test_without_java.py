@@ -1,4 +1,4 @@
-"""Without Java or Maven the tests on a broker or registry are skipped, saying what to install; where CI asks they fail."""
+"""Without Java or Maven tests on a broker or registry are skipped, saying what to install; where CI asks they fail."""
 
 from __future__ import annotations
 
