@@ -18,7 +18,7 @@ FIND_PYTHON := for candidate in python3.11 python3 python3.12 python3.13 python3
 		echo $$candidate; break; fi; done
 
 .DEFAULT_GOAL := help
-.PHONY: help demo kafka brokertests bench test proof lint types imports schemas documents format lock clean $(SUITES)
+.PHONY: help demo kafka registry brokertests bench test proof lint types imports schemas documents format lock clean $(SUITES)
 
 help: ## list what can be made
 	@echo "make TARGET, one of:"
@@ -30,6 +30,9 @@ demo: $(VENV)/runtime.stamp ## a changing bank, a killed connector, and proof th
 
 kafka: $(VENV)/runtime.stamp ## a real Kafka broker on 127.0.0.1:9092 until Ctrl-C (needs Java and Maven)
 	@$(BIN)/python -m connector.proving.broker $(if $(PORT),--port $(PORT))
+
+registry: $(VENV)/runtime.stamp ## a real schema registry on a free loopback port until Ctrl-C (needs Java and Maven)
+	@$(BIN)/python -m connector.proving.registry
 
 brokertests: $(VENV)/dev.stamp ## the tests on a real Kafka broker
 	@$(PYTEST) -n $(WORKERS) -m "not proof" tests/kafka tests/contract/journal/test_kafka_contract.py

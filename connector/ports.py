@@ -180,7 +180,10 @@ class Vault(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class EventRecord:
-    """One encoded event, ready for the log. `topic` is the short name (a domain, or `lifecycle`)."""
+    """One encoded event, ready for the log. `topic` is the short name (a domain, or `lifecycle`).
+
+    `value` is Avro single-object encoded; how it lies in the log is the journal's own affair.
+    """
 
     topic: str
     key: str
@@ -223,7 +226,7 @@ class Commit:
 
 @dataclass(frozen=True, slots=True)
 class StoredEvent:
-    """An event as read back: `offset` is its place in (topic, shard)."""
+    """An event as read back: `offset` is its place in (topic, shard). `value` is as it was committed."""
 
     topic: str
     shard: int

@@ -33,6 +33,9 @@ CONFIG_VARIABLE: Final = "ZINDIGI_CONFIG"
 DEFAULT_CONFIG_PATH: Final = Path("config/connector.toml")
 MASK: Final = "********"
 
+Framing = Literal["single-object", "confluent"]
+"""How the value of an event names its schema: by fingerprint, or by the id that a schema registry gave it."""
+
 _KINDS: Final[dict[str, ResourceKind]] = {kind.name: kind for domain in DOMAINS.values() for kind in domain.resources}
 
 
@@ -74,6 +77,7 @@ class JournalSettings(Section):
     kind: Literal["sqlite", "kafka"] = "sqlite"
     path: Path = Path("data/journal.db")
     shard_count: int = Field(1, ge=1, le=256)
+    framing: Framing = "single-object"
 
 
 class KafkaSettings(Section):
@@ -97,6 +101,17 @@ class KafkaSettings(Section):
         if self.commit_timeout_seconds > self.transaction_timeout_seconds / 2:
             raise ValueError("commit_timeout_seconds must be at most half of transaction_timeout_seconds")
         return self
+
+
+class RegistrySettings(Section):
+    """The schema registry that event schemas are registered in, where there is one."""
+
+    url: str | None = Field(None, pattern=r"^https?://[^/\s?#@]+(/[^\s?#@]*)?$")
+    username: str | None = None
+    password: SecretStr | None = None
+    ca_file: Path | None = None
+    timeout_seconds: float = Field(10.0, gt=0, le=300)
+    auto_register: bool = False
 
 
 class Cadence(Section):
@@ -206,6 +221,7 @@ class Settings(BaseSettings):
     vault: VaultSettings = VaultSettings()
     journal: JournalSettings = JournalSettings()
     kafka: KafkaSettings = KafkaSettings()
+    registry: RegistrySettings = RegistrySettings()
     polling: PollingSettings = PollingSettings()
     backends: BackendsSettings = BackendsSettings()
     commit: CommitSettings = CommitSettings()
@@ -381,7 +397,10 @@ def _places(path: Path, lines: list[str]) -> dict[str, str]:
 
 def _complaint(detail: Mapping[str, Any], sources: Mapping[str, str]) -> str:
     key = ".".join(str(part) for part in detail["loc"])
-    shown = MASK if key in _SECRETS else repr(detail["input"])
+    given = detail["input"]
+    # What is wrong with a whole section is not shown by all that is in it, and an address may hold a password.
+    secret = key in _SECRETS or isinstance(given, Mapping) or (isinstance(given, str) and "@" in given)
+    shown = MASK if secret else repr(given)
     problem = detail["msg"][0].lower() + detail["msg"][1:]
     expected = (detail.get("ctx") or {}).get("expected")
     suggestion = ""

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import gc
 import os
-import subprocess
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from connector.proving.broker import INSTALL, Broker, BrokerError, missing_tools, running_broker
+from connector.proving.broker import Broker, running_broker
+from connector.proving.maven import ToolError, resolved
+from connector.proving.registry import Registry, running_registry
 from tests.contract.journal.backends import Backend, SqliteBackend, fresh_kafka
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -30,13 +32,26 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
 
     Where Java or Maven is missing, or Maven reaches nobody, tests are skipped, but never where CI says so.
     """
+    with _required_by_ci(), running_broker(tmp_path_factory.mktemp("kafka")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """A real schema registry, shared by all tests; each works under subjects of its own. Skipped as `broker` is."""
+    with _required_by_ci(), running_registry(tmp_path_factory.mktemp("registry")) as running:
+        yield running
+
+
+@contextmanager
+def _required_by_ci() -> Iterator[None]:
+    """What cannot be had skips the tests that need it; where CI says so, it fails them."""
     try:
-        with running_broker(tmp_path_factory.mktemp("kafka")) as running:
-            yield running
-    except BrokerError as error:
+        yield
+    except ToolError as error:
         if os.environ.get("CI"):
-            pytest.fail(f"a real broker is required: {error}")
-        pytest.skip(f"a real broker is needed: {error}")
+            pytest.fail(str(error))
+        pytest.skip(str(error))
 
 
 @pytest.fixture(autouse=True)
@@ -72,26 +87,7 @@ def kafka(request: pytest.FixtureRequest) -> str | None:
 
 
 @pytest.fixture(scope="session")
-def avro_jars(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def avro_jars() -> Path:
     """Avro's jars, by Maven; without Java the reader cannot run, which is an error where CI says so."""
-    missing = missing_tools()
-    if missing:
-        why = f"the Java reader needs {' and '.join(missing)}: {INSTALL}"
-        if os.environ.get("CI"):
-            pytest.fail(why)
-        pytest.skip(why)
-    directory = tmp_path_factory.mktemp("jars")
-    done = subprocess.run(
-        [
-            *("mvn", "--batch-mode", "--quiet", "--file", str(EXAMPLES / "pom.xml")),
-            *("dependency:copy-dependencies", f"-DoutputDirectory={directory}"),
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-    if done.returncode != 0 and not os.environ.get("CI"):
-        pytest.skip(f"Maven could not fetch Avro's jars: {done.stdout.strip().splitlines()[:1]}")
-    assert done.returncode == 0, done.stdout
-    return directory
+    with _required_by_ci():
+        return resolved(EXAMPLES / "pom.xml", "the Java reader")

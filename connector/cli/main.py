@@ -31,6 +31,7 @@ Examples:
   zindigi events --follow                watch the changes as they come
   zindigi events --account mine --domain loyalty --json
   zindigi topics plan                    which Kafka topics are missing
+  zindigi schemas register --dry-run     what a schema registry does not have
   zindigi config show                    every setting, and where it came from
 
 Settings come from config/connector.toml, over it ZINDIGI_… environment

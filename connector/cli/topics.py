@@ -67,11 +67,13 @@ def _show(plan: TopicsPlan, options: KafkaOptions, *, json: bool, made: bool) ->
             {"topic": spec.name, "partitions": spec.partition_count, "config": dict(spec.config)}
             for spec in plan.create
         ]
-        show_json({"made" if made else "create": create, "differences": list(plan.differences)})
+        show_json(
+            {"made" if made else "create": create, "framing": options.framing, "differences": list(plan.differences)}
+        )
     elif rows:
         show_table(("TOPIC", "PARTITIONS", "POLICY"), rows)
         count = f"{len(rows)} topic{'s' if len(rows) > 1 else ''}"
-        say(f"\n{count} {'made' if made else 'to be made'} on {options.bootstrap_servers}.")
+        say(f"\n{count} {'made' if made else 'to be made'} on {options.bootstrap_servers}; framing {options.framing}.")
     elif not plan.differences:
         say("Every topic is there, as it must be.")
     plan.require_none_differs()

@@ -9,81 +9,42 @@ from __future__ import annotations
 import argparse
 import base64
 import fcntl
-import hashlib
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Final
 
-from connector.errors import ConnectorError
+from connector.proving.maven import ToolError, resolved
 
 STARTING_SECONDS: Final = 90.0
 ENDING_SECONDS: Final = 30.0
-RESOLVING_SECONDS: Final = 600.0
 LOOK_SECONDS: Final = 0.05
-TOOLS: Final = ("java", "mvn")
-INSTALL: Final = "install a JDK of 17 or later and Maven (Debian, Ubuntu: apt install openjdk-17-jdk-headless maven)"
 READY: Final = "Kafka Server started"
 _HEAP: Final = ("-Xms128m", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 _TOOL_HEAP: Final = ("-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 _RESOURCES: Final = files("connector.proving") / "kafka"
 
 
-class BrokerError(ConnectorError):
+class BrokerError(ToolError):
     """The broker cannot be had, or did not do what it should."""
-
-
-def missing_tools() -> tuple[str, ...]:
-    """Which of Java and Maven are not on this machine."""
-    return tuple(tool for tool in TOOLS if shutil.which(tool) is None)
 
 
 def jars() -> Path:
     """The directory of the broker's jars; resolved by Maven the first time, and kept in the user's cache.
 
     Raises:
-        BrokerError: Java or Maven is missing, or Maven cannot fetch them.
+        ToolError: Java or Maven is missing, or Maven cannot fetch them.
     """
-    missing = missing_tools()
-    if missing:
-        raise BrokerError(f"a local broker needs {' and '.join(missing)}: {INSTALL}")
-    pom = (_RESOURCES / "pom.xml").read_bytes()
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "zindigi-kafka"
-    wanted = cache / hashlib.sha256(pom).hexdigest()[:16]
-    if wanted.is_dir():
-        return wanted
-    cache.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=".resolving-", dir=cache))
-    try:
-        with as_file(_RESOURCES / "pom.xml") as path:
-            done = subprocess.run(  # noqa: S603  # a fixed command
-                [
-                    *("mvn", "--batch-mode", "--quiet", "--file", str(path), "dependency:copy-dependencies"),
-                    *("-DincludeScope=runtime", f"-DoutputDirectory={draft}"),
-                ],
-                capture_output=True,
-                text=True,
-                check=False,
-                timeout=RESOLVING_SECONDS,
-            )
-        if done.returncode != 0:
-            said = [line for line in done.stdout.splitlines() if "ERROR" in line]
-            raise BrokerError(f"Maven could not fetch the broker's jars: {said[0] if said else done.stderr.strip()}")
-        with suppress(OSError):  # another process was quicker: its jars are the same
-            draft.rename(wanted)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-    return wanted
+    with as_file(_RESOURCES / "pom.xml") as pom:
+        return resolved(pom, "a local broker")
 
 
 def free_port() -> int:
@@ -238,15 +199,17 @@ class Broker:
         if self._process is not None:
             self._process.send_signal(signal.SIGCONT)
 
-    def tool(self, name: str, *arguments: str, seconds: float = 60.0) -> str:
+    def tool(self, name: str, *arguments: str, seconds: float = 60.0, plugins: Path | None = None) -> str:
         """Run one of Kafka's own command-line classes against this broker's jars; what it printed.
+
+        `plugins` is a directory of further jars.
 
         Raises:
             BrokerError: it failed.
         """
         try:
             done = subprocess.run(  # noqa: S603  # a fixed command
-                self._java(*_TOOL_HEAP, name, *arguments),
+                self._java(*_TOOL_HEAP, name, *arguments, plugins=plugins),
                 capture_output=True,
                 text=True,
                 check=False,
@@ -255,7 +218,7 @@ class Broker:
         except subprocess.TimeoutExpired as late:
             raise BrokerError(f"{name} did not end within {seconds:.0f} s") from late
         if done.returncode != 0:
-            raise BrokerError(f"{name} ended with {done.returncode}: {done.stderr[-2000:]}{done.stdout[-500:]}")
+            raise BrokerError(f"{name} ended with {done.returncode}: {done.stderr[-2000:]}{done.stdout[-2000:]}")
         return done.stdout
 
     def _unlock(self) -> None:
@@ -267,9 +230,10 @@ class Broker:
     def _properties_path(self) -> Path:
         return self.directory / "server.properties"
 
-    def _java(self, *arguments: str) -> list[str]:
+    def _java(self, *arguments: str, plugins: Path | None = None) -> list[str]:
+        classpath = ":".join(f"{directory}/*" for directory in (self._jars, plugins) if directory is not None)
         with as_file(_RESOURCES / "log4j2.properties") as logging:
-            return ["java", f"-Dlog4j2.configurationFile={logging}", "-cp", f"{self._jars}/*", *arguments]
+            return ["java", f"-Dlog4j2.configurationFile={logging}", "-cp", classpath, *arguments]
 
     def _said(self, place: int) -> bytes:
         with self.log_path.open("rb") as log:
@@ -322,7 +286,7 @@ def running_broker(directory: Path, *, port: int = 0) -> Iterator[Broker]:
     """A broker that is up; ended at the end of the block.
 
     Raises:
-        BrokerError: it cannot be had.
+        ToolError: it cannot be had.
     """
     broker = Broker(directory, port=port)
     try:
@@ -356,7 +320,7 @@ def main() -> int:
             broker.wait()
     except KeyboardInterrupt:
         sys.stdout.write("Kafka is stopped.\n")
-    except BrokerError as error:
+    except ToolError as error:
         sys.stderr.write(f"{error}\n")
         return 1
     return 0

@@ -17,7 +17,8 @@ from pathlib import Path
 from textwrap import fill
 from typing import Any
 
-from connector.proving.broker import BrokerError, jars, running_broker
+from connector.proving.broker import jars, running_broker
+from connector.proving.maven import ToolError
 from tests.bench import commit_latency, first_sync, idle, per_change, resident, restoring
 from tests.bench.rig import FULL, QUICK, Rig
 from tests.bench.table import WIDTH, Table
@@ -79,7 +80,7 @@ def journals_at_hand(directory: Path, *, sqlite_only: bool) -> Iterator[tuple[di
     broker_directory = directory / "broker"
     try:
         jars()
-    except BrokerError as error:
+    except ToolError as error:
         sys.stderr.write(f"Kafka is left out: {error}\n")
         yield {"sqlite": None}, None
         return

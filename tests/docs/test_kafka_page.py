@@ -10,9 +10,10 @@ import pytest
 
 from connector.cli.main import make_app
 from connector.events import cloud_event_headers
+from connector.journal.kafka.framing import event_subjects
 from connector.journal.kafka.options import MAXIMUM_VALUE_BYTES, KafkaOptions
 from connector.journal.kafka.topics import wanted_topics
-from connector.settings import KafkaSettings
+from connector.settings import KafkaSettings, RegistrySettings, Section
 from tests.docs.test_docs import commands
 from tests.golden.samples import EVENTS
 
@@ -55,12 +56,32 @@ def test_the_headers_are_those_of_an_event() -> None:
     ]
 
 
-def test_the_settings_are_those_that_there_are_with_their_defaults() -> None:
-    told = {name.strip("`"): default.strip("`") for name, default, _ in rows("Settings")}
+@pytest.mark.parametrize(
+    ("title", "prefix", "model"),
+    [("Settings", "kafka", KafkaSettings), ("Schema registry", "registry", RegistrySettings)],
+)
+def test_the_settings_are_those_that_there_are_with_their_defaults(
+    title: str, prefix: str, model: type[Section]
+) -> None:
+    told = {cells[0].strip("`"): cells[1].strip("`") for cells in rows(title) if cells[0].startswith(f"`{prefix}.")}
     assert told == {
-        f"kafka.{name}": "not set" if field.default is None else str(field.default)
-        for name, field in KafkaSettings.model_fields.items()
+        f"{prefix}.{name}": "not set" if field.default is None else str(field.default)
+        for name, field in model.model_fields.items()
     }
+
+
+def test_the_subjects_are_those_that_are_registered() -> None:
+    told = set(re.findall(r"`(zindigi\.[a-z]+-value)`", section("Schema registry")))
+    assert told == {one.subject for one in event_subjects(KafkaOptions("127.0.0.1:1", "zindigi"))}
+
+
+def test_the_properties_of_the_java_consumer_are_those_that_were_tried() -> None:
+    tried = (ROOT / "tests" / "kafka" / "test_framing.py").read_text(encoding="utf-8")
+    properties = re.findall(r"--formatter-property (\S+)=(\S+)", section("Schema registry"))
+    assert len(properties) == 4
+    for name, value in properties:
+        assert f'"{name}"' in tried
+        assert value.startswith("http") or value in tried
 
 
 def test_log_events_and_the_limit_are_those_of_the_code() -> None:
@@ -77,7 +98,7 @@ def test_log_events_and_the_limit_are_those_of_the_code() -> None:
     assert f"above {MAXIMUM_VALUE_BYTES:,} bytes" in PAGE
 
 
-@pytest.mark.parametrize("words", ["topics plan", "topics apply"])
+@pytest.mark.parametrize("words", ["topics plan", "topics apply", "schemas register"])
 def test_the_commands_are_there(words: str) -> None:
     found = [line for line in commands(PAGE) if line.startswith(".venv/bin/zindigi")]
     assert any(words in line for line in found)

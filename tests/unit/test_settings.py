@@ -42,7 +42,9 @@ class TestTheShippedFile:
     def test_it_says_every_default_and_nothing_else(self) -> None:
         tables = tomllib.loads(SHIPPED.read_text())
         defaults = Settings().model_dump(mode="json")
-        unset = {("vault", "master_key"), *(("kafka", name) for name in ("username", "password", "ca_file"))}
+        access = ("username", "password", "ca_file")
+        unset = {("vault", "master_key"), ("registry", "url")}
+        unset |= {(section, name) for section in ("kafka", "registry") for name in access}
         for section, name in unset:
             assert defaults[section].pop(name) is None
         assert tables == defaults
@@ -158,6 +160,19 @@ class TestRefusals:
         path = written(tmp_path, f"[vault]\nmaster_key = ['{SECRET}']\n")
         assert f"vault.master_key = {MASK} ({path}, line 2)" in refused(path)
         assert SECRET not in refused(path)
+
+    def test_a_section_that_is_wrong_as_a_whole_does_not_repeat_its_secrets(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("ZINDIGI_KAFKA__PASSWORD", SECRET)
+        said = refused(flags={"kafka.commit_timeout_seconds": "50"})
+        assert "commit_timeout_seconds must be at most half of transaction_timeout_seconds" in said
+        assert SECRET not in said
+
+    def test_a_password_in_an_address_is_refused_and_not_repeated(self) -> None:
+        said = refused(flags={"registry.url": f"https://user:{SECRET}@registry.example.invalid"})
+        assert said.startswith(f"registry.url = {MASK} (--set): ")
+        assert SECRET not in said
 
 
 class TestTheMasterKey:

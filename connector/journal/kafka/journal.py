@@ -17,6 +17,7 @@ from typing import Final
 from aiokafka import TopicPartition
 
 from connector.errors import ConfigurationError, FencedError, JournalError
+from connector.journal.kafka.framing import Framed, open_framing, single_object
 from connector.journal.kafka.link_table import command_key
 from connector.journal.kafka.link_tail import LinkTail
 from connector.journal.kafka.options import EVENT_TOPICS, MAXIMUM_VALUE_BYTES, KafkaOptions
@@ -131,10 +132,10 @@ class KafkaShard:
 
     def _outgoing(self, commit: Commit) -> list[Outgoing]:
         """Everything of a commit as records: events first, in their order; then what is committed beside them."""
-        options = self._journal.options
+        options, framed = self._journal.options, self._journal.framed
         state, links, quarantine = (options.topic(name) for name in (STATE, LINKS, QUARANTINE))
         records = [
-            Outgoing(options.topic(event.topic), event.key.encode(), event.value, event.headers)
+            Outgoing(options.topic(event.topic), event.key.encode(), framed(event.value), event.headers)
             for event in commit.events
         ]
         records += [Outgoing(state, record.key.encode(), record.value) for record in commit.state]
@@ -177,8 +178,9 @@ class KafkaJournal:
     producer_type: type[TransactionalProducer] = TransactionalProducer
     state_reader_type: type[StateReader] = StateReader
 
-    def __init__(self, options: KafkaOptions, clock: Clock) -> None:
+    def __init__(self, options: KafkaOptions, clock: Clock, framed: Framed = single_object) -> None:
         self.options = options
+        self.framed = framed
         self.clock = clock
         self.shard_count = options.shard_count
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
@@ -195,11 +197,13 @@ class KafkaJournal:
         """Open the journal on topics that are there, as they must be.
 
         Raises:
-            ConfigurationError: a topic is missing, or has another partition count, policy or framing.
+            ConfigurationError: a topic is missing, or has another partition count, policy or framing; or a schema is
+                not registered.
             JournalError: the brokers do not answer.
+            RetryableError: the schema registry is away.
         """
         await require_topics(options, clock)
-        return cls(options, clock)
+        return cls(options, clock, await open_framing(options))
 
     async def acquire(self, shard: int) -> KafkaShard:
         if not 0 <= shard < self.shard_count:

@@ -9,8 +9,9 @@ from typing import Any, Final, Literal
 
 from connector.domains.lifecycle import NAME as LIFECYCLE
 from connector.domains.registry import DOMAINS
+from connector.journal.registry_options import RegistryOptions
+from connector.settings import Framing
 
-FRAMING: Final = "single-object"
 EVENT_TOPICS: Final = (*DOMAINS, LIFECYCLE)
 
 MAXIMUM_VALUE_BYTES: Final = 1_000_000
@@ -56,7 +57,8 @@ class KafkaOptions:
 
     `prefix` begins the name of every topic and transactional id; `shard_count` is the number of partitions of each
     topic. `commit_timeout_seconds` is after how long the outcome of a commit counts as unknown; it must be well below
-    `transaction_timeout_seconds`, after which the broker aborts a transaction that nobody ends.
+    `transaction_timeout_seconds`, after which the broker aborts a transaction that nobody ends. With a `registry` the
+    values of events are in Confluent's wire format, by ids of that registry.
     """
 
     bootstrap_servers: str
@@ -70,6 +72,12 @@ class KafkaOptions:
     request_timeout_seconds: float = 10.0
     start_timeout_seconds: float = 20.0
     security: KafkaSecurity = KafkaSecurity()
+    registry: RegistryOptions | None = None
+
+    @property
+    def framing(self) -> Framing:
+        """How the values of events are framed: a property of the topics, fixed when they are made."""
+        return "confluent" if self.registry is not None else "single-object"
 
     def topic(self, name: str) -> str:
         """The full name of a topic: `lending` → `zindigi.lending`."""

@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPa
 
 from connector.errors import JournalError
 from connector.journal.kafka.failures import failing, finish
+from connector.journal.kafka.framing import Unframing
 from connector.journal.kafka.link_table import command_key
 from connector.journal.kafka.link_tail import LinkTail
 from connector.journal.kafka.options import KafkaOptions
@@ -44,6 +45,7 @@ class KafkaReader:
         self._options = options
         self._patience = Patience(clock, options.transaction_timeout_seconds)
         self._watermarks = Watermarks(options)
+        self._unframing = Unframing(options)
         partitions = [TopicPartition(options.topic(LINKS), shard) for shard in range(options.shard_count)]
         self._tail = LinkTail(options, self._watermarks, partitions, self._patience)
         self._producer: AIOKafkaProducer | None = None
@@ -76,23 +78,23 @@ class KafkaReader:
             seek(consumer, await self._watermarks.beginning(partitions))
             async for record in _merged(consumer, ends, self._patience, keep_rest=follow):
                 if wanted is None or record.key == wanted:
-                    yield self._stored(record)
+                    yield await self._stored(record)
             while follow:
                 with failing("reading from Kafka"):
                     records = await consumer.getmany(timeout_ms=_FOLLOW_POLL_MS)
                 for record in sorted((one for many in records.values() for one in many), key=_place):
                     if wanted is None or record.key == wanted:
-                        yield self._stored(record)
+                        yield await self._stored(record)
         finally:
             await stop_consumer(consumer)
 
-    def _stored(self, record: ConsumerRecord) -> StoredEvent:
+    async def _stored(self, record: ConsumerRecord) -> StoredEvent:
         return StoredEvent(
             topic=record.topic.removeprefix(f"{self._options.prefix}."),
             shard=record.partition,
             offset=record.offset,
             key=record.key.decode(),
-            value=record.value,
+            value=await self._unframing.unframed(record.value),
             headers=tuple((name, bytes(value)) for name, value in record.headers),
         )
 
@@ -139,6 +141,7 @@ class KafkaReader:
             await finish(producer.stop(), self._options.request_timeout_seconds)
         await self._tail.close()
         await self._watermarks.close()
+        await self._unframing.close()
 
 
 def _place(record: ConsumerRecord) -> tuple[int, str, int, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from connector.errors import ConfigurationError
 from connector.journal.kafka.options import KafkaOptions, KafkaSecurity
+from connector.journal.registry_options import registry_options
 from connector.settings import Settings
 
 
@@ -11,7 +12,7 @@ def kafka_options(settings: Settings) -> KafkaOptions:
     """What the settings say about the Kafka journal.
 
     Raises:
-        ConfigurationError: the certificate file cannot be used.
+        ConfigurationError: a certificate file cannot be used, or the registry that framing needs is not named.
     """
     kafka = settings.kafka
     security = KafkaSecurity(
@@ -35,4 +36,5 @@ def kafka_options(settings: Settings) -> KafkaOptions:
         transaction_timeout_seconds=kafka.transaction_timeout_seconds,
         commit_timeout_seconds=kafka.commit_timeout_seconds,
         security=security,
+        registry=registry_options(settings) if settings.journal.framing == "confluent" else None,
     )

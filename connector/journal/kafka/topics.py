@@ -20,7 +20,7 @@ from aiokafka.errors import InvalidReplicationFactorError, NoError, TopicAlready
 
 from connector.errors import ConfigurationError, JournalError
 from connector.journal.kafka.failures import failing, finish
-from connector.journal.kafka.options import EVENT_TOPICS, FRAMING, MAXIMUM_BATCH_BYTES, KafkaOptions
+from connector.journal.kafka.options import EVENT_TOPICS, MAXIMUM_BATCH_BYTES, KafkaOptions
 from connector.journal.kafka.partitions import (
     Patience,
     Watermarks,
@@ -223,10 +223,11 @@ def _mark_differences(options: KafkaOptions, about: Mapping[str, Any]) -> list[s
     complaints = []
     if about.get("format_version") != FORMAT_VERSION:
         complaints.append(f"{options.topic(ABOUT)} says format {about.get('format_version')}, not {FORMAT_VERSION}")
-    if about.get("framing") != FRAMING:
+    if about.get("framing") != options.framing:
         complaints.append(
-            f"{options.topic(ABOUT)} says that values are framed as {about.get('framing')!r}, not {FRAMING!r}: "
-            "framing is fixed when the topics are made, and never mixed"
+            f"{options.topic(ABOUT)} says that values are framed as {about.get('framing')!r}, not {options.framing!r}: "
+            f"framing is fixed when the topics are made, and never mixed. Set journal.framing = "
+            f'"{about.get("framing")}", or begin new topics under another kafka.prefix'
         )
     if about.get("shard_count") != options.shard_count:
         complaints.append(
@@ -269,7 +270,7 @@ async def _read_about(options: KafkaOptions, clock: Clock) -> Mapping[str, Any] 
 
 
 async def _write_about(options: KafkaOptions) -> None:
-    about = {"format_version": FORMAT_VERSION, "framing": FRAMING, "shard_count": options.shard_count}
+    about = {"format_version": FORMAT_VERSION, "framing": options.framing, "shard_count": options.shard_count}
     with failing("the deployment cannot be marked"):
         producer = AIOKafkaProducer(enable_idempotence=True, **options.client_arguments())
         try:
