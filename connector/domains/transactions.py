@@ -5,7 +5,7 @@ The bank's `replaces` keeps a pending entry and its posting one entity. Amounts 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import ClassVar
@@ -20,6 +20,7 @@ from connector.domains.model import (
     Window,
     micros,
 )
+from connector.parties import Keying, Own, Party, Stated, name_party
 
 RAILS: dict[str, str | None] = {
     # rail: ISO 20022 bank transaction code (domain-family-subfamily) of a debit; external code set, 2024.
@@ -78,6 +79,8 @@ class Transaction:
     counterparty: Counterparty | None
     biller: str | None
     receipt_ref: str | None
+    # Derived from the counterparty, which is compared: a better parser of ours is no change of the bank's.
+    party: Party | None = field(default=None, compare=False)
 
     @property
     def entity_id(self) -> str:
@@ -141,6 +144,13 @@ def _name_event(op: str, before: Record | None, after: Record | None) -> str:
     return by_status.get(after.status, "TransactionAmended")
 
 
+def _name_party(record: Record, own: Own, key: Keying) -> Record:
+    if not isinstance(record, Transaction) or record.counterparty is None:
+        return record
+    stated = record.counterparty
+    return replace(record, party=name_party(Stated(stated.iban, stated.cnic, stated.alias), own, key))
+
+
 def _held_by(profile: Profile) -> bool:
     return bool(profile.bank_accounts)
 
@@ -173,4 +183,5 @@ TRANSACTIONS = Domain(
     ),
     name_event=_name_event,
     held_by=_held_by,
+    name_party=_name_party,
 )

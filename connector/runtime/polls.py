@@ -132,7 +132,7 @@ class Polls:
                 parser_version=self._source.parser_version,
                 mode=reading.depth.value,
             ),
-            name_event=DOMAINS[resource.domain].name_event,
+            domain=DOMAINS[resource.domain],
             expected=frozenset(name for domain, name in account.resources if domain == resource.domain),
         )
         if write is not None:
