@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime
 from enum import Enum
 from typing import ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
-from connector.parties import Keying, Own
+from connector.parties import PartyNaming
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROS_PER_SECOND = 1_000_000
@@ -168,8 +168,8 @@ class Profile:
 EventNamer = Callable[["str", "Record | None", "Record | None"], str]
 """(op, before, after) → event type. Total over the domain's records."""
 
-PartyNamer = Callable[["Record", Own, Keying], "Record"]
-"""(record, the holder's own identifiers, keying) → the record with whom it names. Touches no field that is compared."""
+PartyNamer = Callable[["Record", PartyNaming], "Record"]
+"""(record, naming) → the record with whom it names. Touches no field that is compared."""
 
 
 @dataclass(frozen=True, slots=True)

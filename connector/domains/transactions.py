@@ -20,7 +20,7 @@ from connector.domains.model import (
     Window,
     micros,
 )
-from connector.parties import Keying, Own, Party, Stated, name_party
+from connector.parties import Party, PartyNaming, Stated
 
 RAILS: dict[str, str | None] = {
     # rail: ISO 20022 bank transaction code (domain-family-subfamily) of a debit; external code set, 2024.
@@ -144,11 +144,12 @@ def _name_event(op: str, before: Record | None, after: Record | None) -> str:
     return by_status.get(after.status, "TransactionAmended")
 
 
-def _name_party(record: Record, own: Own, key: Keying) -> Record:
+def _name_party(record: Record, naming: PartyNaming) -> Record:
     if not isinstance(record, Transaction) or record.counterparty is None:
         return record
     stated = record.counterparty
-    return replace(record, party=name_party(Stated(stated.iban, stated.cnic, stated.alias), own, key))
+    party = naming.of(Stated(stated.iban, stated.cnic, stated.alias))
+    return record if party is None else replace(record, party=party)
 
 
 def _held_by(profile: Profile) -> bool:

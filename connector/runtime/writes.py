@@ -11,6 +11,7 @@ from connector.domains.model import Domain, Entry, Feed, Record, ResourceKind, U
 from connector.events import Provenance, Sighting
 from connector.links import Link
 from connector.observe import NOTHING_SUSPECTED, Depth, Observation, Suspicion
+from connector.parties import PartyNaming
 from connector.ports import Resource
 from connector.runtime.memory import AccountMemory, ResourceMemory
 from connector.runtime.packing import Opened
@@ -106,17 +107,17 @@ def prepare(
 
 def _with_parties(changes: tuple[Change, ...], account: AccountMemory, domain: Domain) -> tuple[Change, ...]:
     """The changes, their records naming the other side. Only what changed is worth the work."""
-    name_party, own, key = domain.name_party, account.own, account.subject.token
-    if name_party is None:
+    if domain.name_party is None:
         return changes
+    naming = PartyNaming(account.own, account.subject.token)
     named = []
     for change in changes:
         record = change.after.record
-        if change.op is None or record is None:
-            named.append(change)
-        else:
-            after = change.after.at(change.after.version, name_party(record, own, key))
+        if change.op is not None and record is not None:
+            after = change.after.at(change.after.version, domain.name_party(record, naming))
             named.append(Change(change.op, change.before, after))
+        else:
+            named.append(change)
     return tuple(named)
 
 
