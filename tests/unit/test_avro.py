@@ -42,7 +42,7 @@ def plain(value: Any) -> Any:
     return str(value) if isinstance(value, Decimal) else value
 
 
-def golden(domain: str, version: int) -> dict[str, Any]:
+def golden(domain: str, version: int = 1) -> dict[str, Any]:
     loaded: dict[str, Any] = json.loads((GOLDEN / f"{domain}.v{version}.json").read_text(encoding="utf-8"))
     return loaded
 
