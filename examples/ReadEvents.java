@@ -79,7 +79,8 @@ public final class ReadEvents {
       return "[" + text + "]";
     }
     // Amounts, instants and dates are strings in JSON, so that no digit is lost.
-    return value instanceof Integer || value instanceof Long ? value.toString() : quoted(value.toString());
+    boolean bare = value instanceof Integer || value instanceof Long || value instanceof Boolean;
+    return bare ? value.toString() : quoted(value.toString());
   }
 
   private static String quoted(String text) {

@@ -6,10 +6,12 @@ Pure: no I/O, no clock, no randomness. A domain module (`transactions`, `lending
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import UTC, date, datetime
 from enum import Enum
 from typing import ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
+
+from connector.parties import PartyNaming
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROS_PER_SECOND = 1_000_000
@@ -168,12 +170,21 @@ class BankAccount:
 
 
 @dataclass(frozen=True, slots=True)
+class Holder:
+    """By what the holder is known besides the IBANs, in the bank's spelling: it marks own transfers."""
+
+    cnic: str | None
+    msisdn: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Profile:
-    """What decides which surfaces a login holds."""
+    """What decides which surfaces a login holds. Of `holder` the runtime keeps no more than tokens."""
 
     tier: str
     minor: bool
     bank_accounts: tuple[BankAccount, ...]
+    holder: Holder | None = field(default=None, repr=False)
 
 
 def relates_to_nothing(_record: Record) -> tuple[Related, ...]:
@@ -192,6 +203,9 @@ class EventDoc:
 EventNamer = Callable[["str", "Record | None", "Record | None"], str]
 """(op, before, after) → event type. Total over the domain's records."""
 
+PartyNamer = Callable[["Record", PartyNaming], "Record"]
+"""(record, naming) → the record with whom it names. Touches no field that is compared."""
+
 
 @dataclass(frozen=True, slots=True)
 class Domain:
@@ -209,12 +223,14 @@ class Domain:
     name_event: EventNamer
     relate: Callable[[Record], tuple[Related, ...]] = relates_to_nothing
     schema_package: str | None = None
+    name_party: PartyNamer | None = None
+    """For records with another side."""
 
 
 def changed_fields(before: Record, after: Record) -> tuple[str, ...]:
     """Names of the fields in which two records of one type differ, in field order; `compare=False` fields left out."""
     return tuple(
-        field.name
-        for field in fields(before)  # type: ignore[arg-type]  # Record implementers are dataclasses
-        if field.compare and getattr(before, field.name) != getattr(after, field.name)
+        one.name
+        for one in fields(before)  # type: ignore[arg-type]  # Record implementers are dataclasses
+        if one.compare and getattr(before, one.name) != getattr(after, one.name)
     )

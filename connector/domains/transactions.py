@@ -5,7 +5,7 @@ The bank's `replaces` keeps a pending entry and its posting one entity. Amounts 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import ClassVar
@@ -20,6 +20,7 @@ from connector.domains.model import (
     Window,
     micros,
 )
+from connector.parties import Party, PartyNaming, Stated
 
 RAILS: dict[str, str | None] = {
     # rail: ISO 20022 bank transaction code (domain-family-subfamily) of a debit; external code set, 2024.
@@ -78,6 +79,8 @@ class Transaction:
     counterparty: Counterparty | None
     biller: str | None
     receipt_ref: str | None
+    # Derived from the counterparty, which is compared: a better parser of ours is no change of the bank's.
+    party: Party | None = field(default=None, compare=False)
 
     @property
     def entity_id(self) -> str:
@@ -139,6 +142,14 @@ def _name_event(op: str, before: Record | None, after: Record | None) -> str:
         return "TransactionAmended"
     by_status = {"PENDING": "TransactionPending", "POSTED": "TransactionPosted", "REVERSED": "TransactionReversed"}
     return by_status.get(after.status, "TransactionAmended")
+
+
+def _name_party(record: Record, naming: PartyNaming) -> Record:
+    if not isinstance(record, Transaction) or record.counterparty is None:
+        return record
+    stated = record.counterparty
+    party = naming.of(Stated(stated.iban, stated.cnic, stated.alias))
+    return record if party is None else replace(record, party=party)
 
 
 TRANSACTIONS = Domain(
@@ -211,4 +222,5 @@ TRANSACTIONS = Domain(
         ),
     },
     name_event=_name_event,
+    name_party=_name_party,
 )

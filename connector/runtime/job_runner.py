@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from connector.domains.model import Profile
 from connector.errors import (
     ActionRequiredError,
     ConnectorError,
@@ -13,6 +16,7 @@ from connector.errors import (
     RetryableError,
 )
 from connector.observe import Depth
+from connector.parties import Own, own_identifiers
 from connector.ports import Clock, Resource, Source, Vault
 from connector.runtime.commit_loop import CommitLoop
 from connector.runtime.job_board import PROFILE, Job, JobBoard, wanted
@@ -71,7 +75,8 @@ class JobRunner:
         """
         self._gate_profile(account)
         profile = await self._source.fetch_profile(account.account_id)
-        account.profile = profile
+        account.own = _own(profile, account)
+        account.profile = replace(profile, holder=None)
         account.resources = resources_of(account, profile)
         held = {domain for domain, _ in account.resources}
         covered = account.link.covered_domains if account.link is not None else frozenset()
@@ -199,3 +204,13 @@ class JobRunner:
         link = account.link
         consented = sorted(link.covered_domains) if link is not None else []
         self._polls.gate(account, consented[0] if consented else PROFILE)
+
+
+def _own(profile: Profile, account: AccountMemory) -> Own:
+    """The holder's own identifiers, as tokens: no more of them is kept."""
+    return own_identifiers(
+        ibans=[one.iban for one in profile.bank_accounts],
+        cnic=profile.holder.cnic if profile.holder else None,
+        mobile=profile.holder.msisdn if profile.holder else None,
+        key=account.subject.token,
+    )

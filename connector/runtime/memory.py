@@ -19,6 +19,7 @@ from connector.domains.tiers import may_hold
 from connector.errors import ActionReason, ConsentError
 from connector.links import Link
 from connector.observe import NOTHING_SUSPECTED, Suspicion
+from connector.parties import NOBODY, Own
 from connector.ports import Resource, StateRecord, Vault
 from connector.runtime.packing import Packed, Packing
 from connector.runtime.sealed_state import StateKey, Subject
@@ -80,7 +81,8 @@ class StreamMemory:
 class AccountMemory:
     """One linked account.
 
-    `profile` is None until the bank was asked in this life; `halted` while the account is being closed or paused;
+    `profile` is None until the bank was asked in this life, and `own` empty: the holder's own identifiers, as tokens;
+    `halted` while the account is being closed or paused;
     `logged_out` once its session was ended in this life; `waiting_for` says what the holder must do before any call
     goes out again.
     """
@@ -89,6 +91,7 @@ class AccountMemory:
     subject: Subject
     link: Link | None = None
     profile: Profile | None = None
+    own: Own = NOBODY
     halted: bool = False
     logged_out: bool = False
     waiting_for: ActionReason | None = None

@@ -154,7 +154,7 @@ class Polls:
                 parser_version=self._source.parser_version,
                 mode=reading.depth.value,
             ),
-            name_event=DOMAINS[resource.domain].name_event,
+            domain=DOMAINS[resource.domain],
             expected=frozenset(name for domain, name in resources if domain == resource.domain),
         )
         if write is not None:

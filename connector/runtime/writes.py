@@ -7,10 +7,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from connector.diff import Change, diff
-from connector.domains.model import Entry, Feed, Record, ResourceKind, Unreadable
+from connector.domains.model import Domain, Entry, Feed, Record, ResourceKind, Unreadable
 from connector.events import Provenance, Sighting
 from connector.links import Link
 from connector.observe import NOTHING_SUSPECTED, Depth, Observation, Suspicion
+from connector.parties import PartyNaming
 from connector.ports import Resource
 from connector.runtime.memory import AccountMemory, ResourceMemory
 from connector.runtime.packing import Opened
@@ -68,11 +69,11 @@ def prepare(
     *,
     opened: Opened,
     source: Provenance,
-    name_event: Callable[[str, Record | None, Record | None], str],
+    domain: Domain,
     expected: frozenset[str],
 ) -> Write | None:
     """What a read wants committed; None when there is nothing to tell and nothing that must survive a restart."""
-    changes = diff(opened.entities, observation.believed)
+    changes = _with_parties(diff(opened.entities, observation.believed), account, domain)
     meta = _meta_after(resource, memory.meta, reading, observation)
     reopening = account.stream(resource.domain).head.status == "closed"
     milestone = (
@@ -89,7 +90,7 @@ def prepare(
         observed_at=reading.fetched_at,
         consent_id=reading.consent_id,
         source=source,
-        name_event=name_event,
+        name_event=domain.name_event,
         meta=meta,
         kind=resource.kind,
         opened=opened,
@@ -102,6 +103,22 @@ def prepare(
         resources_expected=expected,
         opens=True,
     )
+
+
+def _with_parties(changes: tuple[Change, ...], account: AccountMemory, domain: Domain) -> tuple[Change, ...]:
+    """The changes, their records naming the other side. Only what changed is worth the work."""
+    if domain.name_party is None:
+        return changes
+    naming = PartyNaming(account.own, account.subject.token)
+    named = []
+    for change in changes:
+        record = change.after.record
+        if change.op is not None and record is not None:
+            after = change.after.at(change.after.version, domain.name_party(record, naming))
+            named.append(Change(change.op, change.before, after))
+        else:
+            named.append(change)
+    return tuple(named)
 
 
 def _meta_after(resource: Resource, meta: ResourceMeta, reading: Reading, observation: Observation) -> ResourceMeta:

@@ -107,6 +107,10 @@ def of_version_1_with_a_purpose() -> list[Any]:
         loan = (event["after"] or {}).get("loan")
         if loan is not None:
             loan["purpose"] = None
+        for side in (event["before"], event["after"]):
+            if side is not None and side.get("transaction") is not None:
+                # Transactions have come to name their parties since.
+                side["transaction"]["party"] = None
     return events
 
 

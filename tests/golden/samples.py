@@ -12,6 +12,7 @@ from connector.domains.loyalty import PointsEntry, Voucher
 from connector.domains.model import BookingKey, Record, Related
 from connector.domains.transactions import BalanceChain, Counterparty, Transaction
 from connector.events import Event, Provenance, event_id
+from connector.parties import Party
 from connector.state import EntityState, ResourceMeta, StreamHead
 
 KARACHI = timezone(timedelta(hours=5))
@@ -59,6 +60,28 @@ UNKNOWN_RAIL = replace(
     counterparty=None,
     biller="Invented Electric, لاہور",
     receipt_ref=None,
+)
+NAMED = replace(
+    POSTED,
+    transaction_id="TX-1004",
+    replaces=None,
+    counterparty=Counterparty("0300-0000123", "PK16JSBL9999903000000123", "42000-0000123-1", "Invented Person"),
+    party=Party(
+        party_id="a" * 32,
+        party_kind="ACCOUNT",
+        account="a" * 32,
+        person="b" * 32,
+        alias="c" * 32,
+        wallet_mobile="c" * 32,
+        own_transfer=True,
+        flags=("WALLET_IBAN", "OWN_MOBILE"),
+    ),
+)
+NAMELESS = replace(
+    NAMED,
+    transaction_id="TX-1005",
+    counterparty=Counterparty("****123", None, None, None),
+    party=Party(None, None, None, None, None, None, False, ("ALIAS_INVALID",)),
 )
 BROKEN = BalanceChain(PENDING.iban, "BROKEN", "TX-1001", "TX-1002", Decimal("100.00"), Decimal("99.99"))
 LOAN = Loan(
@@ -123,8 +146,11 @@ CHECKPOINT = Checkpoint(
     5, OBSERVED_AT, OBSERVED_AT - timedelta(seconds=90), 3, 1, (StreamBehind(ACCOUNT, "lending", "STALE", None),)
 )
 
+VERSIONS = {"transactions": 2, "lending": 1, "loyalty": 1, "lifecycle": 1}
+"""How many versions of each schema there are golden bytes of; what is written today is of the last."""
+
 RECORDS: dict[str, tuple[Record, ...]] = {
-    "transactions": (PENDING, POSTED, UNKNOWN_RAIL, BROKEN),
+    "transactions": (PENDING, POSTED, UNKNOWN_RAIL, BROKEN, NAMED, NAMELESS),
     "lending": (LOAN, INSTALLMENT, REPAYMENT),
     "loyalty": (POINTS, VOUCHER),
     "lifecycle": (LINK, CONSENT, CHECKPOINT),
@@ -158,6 +184,10 @@ HEADS: dict[str, tuple[str, StreamHead]] = {
     ),
     "new head": ("lending", StreamHead()),
 }  # fmt: skip
+STATE_VERSIONS = dict.fromkeys(HEADS, 1) | {
+    name: VERSIONS[domain] if entity.record else 1 for name, (domain, entity) in ENTITIES.items()
+}
+"""The file in which the golden bytes of today's state are: an entity without a record has none of its domain's."""
 
 
 def event(
@@ -196,6 +226,8 @@ EVENTS: dict[str, dict[str, Event]] = {
             changed=("transaction_id", "replaces", "status"),
         ),
         "unknown_rail": event("transactions", "c", 1, "TransactionPosted", after=UNKNOWN_RAIL),
+        "named": event("transactions", "c", 1, "TransactionPosted", after=NAMED),
+        "nameless": event("transactions", "u", 2, "TransactionAmended", before=NAMED, after=NAMELESS),
         "removed": event("transactions", "d", 3, "TransactionRemoved", before=POSTED),
         "chain_broken": event("transactions", "c", 1, "BalanceChainBroken", after=BROKEN),
         "stream_closed": replace(event("transactions", "s", 2, "StreamClosed"), reason="consent"),

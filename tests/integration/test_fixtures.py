@@ -28,10 +28,8 @@ COUNTS: dict[str, dict[str, int]] = {
     "z-miles.summary": {"voucher": 4},
 }
 NOT_READ: dict[str, tuple[str, ...]] = {
-    # The holder's own data is nothing that the connector needs.
-    "profile.": (
-        "holder", "holder.name", "holder.cnic", "holder.msisdn", "holder.email", "segment", "accounts.title",
-    ),
+    # Of the holder's own data the connector needs what marks own transfers.
+    "profile.": ("holder.name", "holder.email", "segment", "accounts.title"),
     # Texts for people: they may name the holder, and are never repeated.
     "auth.": ("message",),
     "transactions.cursor-invalid": ("message",),

@@ -1,14 +1,17 @@
-"""`/me` as the `Profile` that decides which surfaces are asked. Pure; the holder's own data is not read."""
+"""`/me` as the `Profile` that decides which surfaces are asked. Pure.
+
+Of the holder's own data, CNIC and mobile number are read, to know own transfers by; name and e-mail address are not.
+"""
 
 from __future__ import annotations
 
-from connector.domains.model import BankAccount, Profile
+from connector.domains.model import BankAccount, Holder, Profile
 from connector.sources.zindigi.exact_json import parse_object
 from connector.sources.zindigi.wire import MeWire, understand
 
 
 def read_profile(body: bytes) -> Profile:
-    """Tier, minor flag and bank accounts in the bank's order.
+    """Tier, minor flag, bank accounts in the bank's order, and what marks own transfers.
 
     Raises:
         DataError: one of them is not understood: nothing is read on a guess of what the holder may have.
@@ -18,4 +21,5 @@ def read_profile(body: bytes) -> Profile:
         tier=wire.tier,
         minor=wire.minor,
         bank_accounts=tuple(BankAccount(iban=account.iban, status=account.status) for account in wire.accounts),
+        holder=Holder(cnic=wire.holder.cnic, msisdn=wire.holder.msisdn),
     )

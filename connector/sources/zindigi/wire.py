@@ -173,12 +173,20 @@ class BankAccountWire(Wire):
     status: Code
 
 
+class HolderWire(Wire):
+    """What marks own transfers; the holder's name and e-mail address are not read."""
+
+    cnic: Text | None
+    msisdn: Text | None
+
+
 class MeWire(Wire):
-    """What `/me` says of the login; the holder's own identifiers are not read."""
+    """What `/me` says of the login."""
 
     tier: Code
     minor: bool
     accounts: list[BankAccountWire]
+    holder: HolderWire
 
 
 # ── Advance Cash ────────────────────────────────────────────────────────────────────────────────────────────────────

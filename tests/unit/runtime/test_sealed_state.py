@@ -11,18 +11,21 @@ from connector.avro import decode_entity, encode_entity, encode_head
 from connector.errors import DataError
 from connector.ports import StateRecord
 from connector.runtime.sealed_state import StateKey, Subject
-from tests.golden.samples import ACCOUNT, DATA_KEY, ENTITIES, HEADS
+from tests.golden.samples import ACCOUNT, DATA_KEY, ENTITIES, HEADS, STATE_VERSIONS
 
-GOLDEN = json.loads((Path(__file__).parents[2] / "golden" / "state.v1.json").read_text(encoding="utf-8"))
+DIRECTORY = Path(__file__).parents[2] / "golden"
+BY_VERSION = {
+    version: json.loads((DIRECTORY / f"state.v{version}.json").read_text(encoding="utf-8"))
+    for version in set(STATE_VERSIONS.values())
+}
+GOLDEN = {name: BY_VERSION[version][name] for name, version in STATE_VERSIONS.items()}
+"""As it is written today."""
+EARLIER = [(version, name) for version, kept in BY_VERSION.items() for name in kept if version < STATE_VERSIONS[name]]
 SUBJECT = Subject(ACCOUNT, DATA_KEY)
 
 
 def kept(name: str) -> StateRecord:
     return StateRecord(GOLDEN[name]["key"], bytes.fromhex(GOLDEN[name]["sealed"]))
-
-
-def test_every_sample_has_golden_bytes() -> None:
-    assert set(GOLDEN) == {*ENTITIES, *HEADS}
 
 
 @pytest.mark.parametrize("name", ENTITIES)
@@ -33,6 +36,13 @@ def test_a_kept_entity_opens_for_ever(name: str) -> None:
     assert encode_entity(domain, entity).hex() == GOLDEN[name]["value"] == opened.hex()
     assert SUBJECT.entity_record(domain, domain, entity.entity_id, opened).key == GOLDEN[name]["key"]
     assert SUBJECT.entity_tombstone(domain, domain, entity.entity_id).key == GOLDEN[name]["key"]
+
+
+@pytest.mark.parametrize(("version", "name"), EARLIER)
+def test_an_entity_of_an_earlier_version_opens_for_ever(version: int, name: str) -> None:
+    domain, entity = ENTITIES[name]
+    kept = BY_VERSION[version][name]
+    assert decode_entity(domain, SUBJECT.open(StateRecord(kept["key"], bytes.fromhex(kept["sealed"])))) == entity
 
 
 @pytest.mark.parametrize("name", HEADS)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from connector.domains.lending import Installment, Loan, Repayment
 from connector.domains.loyalty import PointsEntry, Voucher
-from connector.domains.model import BankAccount, BookingKey, Entry, Profile, Unreadable, micros
+from connector.domains.model import BankAccount, BookingKey, Entry, Holder, Profile, Unreadable, micros
 from connector.domains.transactions import Counterparty, Transaction
 from connector.errors import DataError
 from connector.ports import Page
@@ -155,7 +155,12 @@ def test_the_ledger_goes_on_after_its_highest_id() -> None:
 
 
 def test_the_profile_is_read() -> None:
-    assert read_profile(encode(ME)) == Profile("L1", minor=False, bank_accounts=(BankAccount(IBAN, "ACTIVE"),))
+    assert read_profile(encode(ME)) == Profile(
+        "L1",
+        minor=False,
+        bank_accounts=(BankAccount(IBAN, "ACTIVE"),),
+        holder=Holder("12345-1234567-1", "+923000000001"),
+    )
 
 
 @pytest.mark.parametrize(

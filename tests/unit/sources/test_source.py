@@ -11,6 +11,7 @@ from connector.errors import CursorError, DataError
 from connector.ports import PageRequest, Source
 from tests.support.scripted_bank import ACCOUNT, IBAN, Bench, refused, reply, resource
 from tests.support.virtual_clock import VirtualClock
+from tests.support.wire_samples import ME
 
 pytestmark = pytest.mark.anyio
 
@@ -57,7 +58,7 @@ async def test_it_is_a_source_for_every_registered_resource() -> None:
 async def test_the_profile_is_fetched() -> None:
     bench = Bench()
     bench.hold_session()
-    body = {"tier": "ULTRA", "minor": True, "accounts": [{"iban": IBAN, "title": "T", "status": "ACTIVE"}]}
+    body = {**ME, "tier": "ULTRA", "minor": True}
     bench.bank.always("GET", "/me", reply(200, body))
     profile = await bench.source.fetch_profile(ACCOUNT)
     assert (profile.tier, profile.minor, profile.bank_accounts[0].iban) == ("ULTRA", True, IBAN)
