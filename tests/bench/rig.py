@@ -31,6 +31,9 @@ class Scale:
     change_windows: tuple[int, ...] = (50, 500)
     change_holders: int = 10
     changes: int = 20
+    hour_accounts: int = 1_000
+    hour_active: int = 220
+    """Accounts with all domains, and how many of them are read while the bank lives on."""
 
 
 FULL = Scale()
@@ -44,6 +47,8 @@ QUICK = Scale(
     restore_records=6_000,
     resident_points=((100, 20), (500, 20), (100, 100)),
     changes=4,
+    hour_accounts=66,
+    hour_active=33,
 )
 """For a look: the figures are rough."""
 
