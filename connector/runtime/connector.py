@@ -10,6 +10,7 @@ from random import Random
 
 import anyio
 
+from connector.cadence import Bounds, Intervals
 from connector.clock import SystemClock
 from connector.domains.registry import DOMAINS
 from connector.errors import FencedError, JournalError
@@ -17,7 +18,7 @@ from connector.journal.choice import open_journal
 from connector.ports import Clock, Journal, Source, Vault
 from connector.runtime.backend import BackendLimits
 from connector.runtime.isolation import Isolation
-from connector.runtime.options import Cadence, WorkerOptions
+from connector.runtime.options import WorkerOptions
 from connector.runtime.poller import PollLimits
 from connector.runtime.shard_worker import ShardWorker
 from connector.settings import Settings
@@ -175,10 +176,13 @@ def worker_options(settings: Settings) -> WorkerOptions:
     polling = settings.polling
     kinds = [kind for domain in DOMAINS.values() for kind in domain.resources]
     cadences = {kind.name: polling.cadence(kind.name) for kind in kinds}
+    bounds = Bounds(polling.soonest_ratio, polling.slowest_ratio, polling.snapshot_spread_seconds)
     limits = {kind.backend: settings.backends.limits(kind.backend) for kind in kinds}
     return WorkerOptions(
-        cadences={
-            name: Cadence(cadence.head_interval_seconds, cadence.reconcile_interval_seconds)
+        modes={name: settings.cadence.mode(name) for name in DOMAINS},
+        bounds=bounds,
+        intervals={
+            name: Intervals(cadence.head_interval_seconds, cadence.reconcile_interval_seconds)
             for name, cadence in cadences.items()
         },
         backends={

@@ -71,7 +71,10 @@ def prepare(
     name_event: Callable[[str, Record | None, Record | None], str],
     expected: frozenset[str],
 ) -> Write | None:
-    """What a read wants committed; None when there is nothing to tell and nothing that must survive a restart."""
+    """What a read wants committed; None when there is nothing to tell and nothing that must survive a restart.
+
+    Of a complete read without a digest, and with nothing left to confirm, that it was made must survive one.
+    """
     changes = diff(opened.entities, observation.believed)
     meta = _meta_after(resource, memory.meta, reading, observation)
     reopening = account.stream(resource.domain).head.status == "closed"
@@ -79,6 +82,7 @@ def prepare(
         reopening
         or meta.backfilled != memory.meta.backfilled
         or (meta.swept_at is not None and memory.meta.swept_at is None)
+        or (reading.digest is None and observation.complete and not observation.suspicion)
     )
     if not changes and not milestone and meta.bound == memory.meta.bound:
         return None

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from connector.cadence import Intervals
 from connector.runtime.backend import BackendLimits
-from connector.runtime.options import Cadence
 from connector.runtime.shard_worker import ShardWorker
 from tests.contract.journal.backends import Backend
 from tests.support.log_watch import Log
@@ -28,7 +28,7 @@ KINDS = ("transactions", "loan", "points", "vouchers")
 RUNTIME = replace(
     OPTIONS,
     backends=dict.fromkeys(BACKENDS, LIMITS),
-    cadences=dict.fromkeys(KINDS, Cadence(10.0, 20.0)),
+    intervals=dict.fromkeys(KINDS, Intervals(10.0, 20.0)),
     command_interval_seconds=30.0,
     degraded_after_seconds=120.0,
 )

@@ -10,9 +10,10 @@ import anyio
 import pytest
 from anyio.abc import TaskGroup
 
+from connector.cadence import Intervals
 from connector.runtime.backend import BackendLimits
 from connector.runtime.job_board import PROFILE, Job, JobBoard
-from connector.runtime.options import Cadence, WorkerOptions
+from connector.runtime.options import WorkerOptions
 from tests.support.virtual_clock import VirtualClock
 
 RESOURCES = 10_000
@@ -26,7 +27,7 @@ SEED = 20260301
 
 def board(clock: VirtualClock) -> JobBoard:
     options = WorkerOptions(
-        cadences={"transactions": Cadence(INTERVAL_SECONDS, INTERVAL_SECONDS)},
+        intervals={"transactions": Intervals(INTERVAL_SECONDS, INTERVAL_SECONDS)},
         backends={"bank": BackendLimits(CONCURRENCY, RATE_PER_SECOND, 5, 15.0, 300.0)},
         jitter_ratio=JITTER,
     )
