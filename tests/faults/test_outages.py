@@ -133,7 +133,7 @@ async def test_a_long_outage_degrades_the_link_and_its_end_recovers_it(world: Wo
         outage = world.strike("server_error", backend="bank", count=None, params={"status": 500})
         world.bank.step()
         known = len(await world.told("transactions"))
-        await pass_time(world, 300)
+        await pass_time(world, 340)
         assert (await world.links_told(account_id))[2:] == ["LinkDegraded"]
         # An outage is not *no data*: nothing of the feed was believed to be gone.
         assert len(await world.told("transactions")) == known

@@ -176,7 +176,7 @@ class TestTheFrame:
     def test_errors_of_several_tasks_are_each_said_once(
         self, zindigi: Zindigi, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        async def run_connector(_settings: Settings, _master_key: bytes) -> None:
+        async def run_connector(_settings: Settings, _master_key: bytes, **_reload: object) -> None:
             held = ConfigurationError("the journal is held by pid 7")
             raise ExceptionGroup("shards", [ExceptionGroup("inner", [held, held])])
 
