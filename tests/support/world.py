@@ -22,6 +22,7 @@ import anyio
 import httpx
 
 from connector.avro import decode_event
+from connector.cadence import parse_mode
 from connector.clock import SystemClock
 from connector.consent import Consent
 from connector.domains.registry import DOMAINS
@@ -199,10 +200,21 @@ class World:
             accounts.append(account_id)
         return accounts
 
-    async def command(self, kind: Any, account_id: str, *, link: Link | None = None, domain: str | None = None) -> None:
-        """Append a command, as a command line does."""
+    async def command(
+        self,
+        kind: Any,
+        account_id: str,
+        *,
+        link: Link | None = None,
+        domain: str | None = None,
+        cadence: Mapping[str, str | None] | None = None,
+    ) -> None:
+        """Append a command, as a command line does; `cadence` by domain, None for what the settings say."""
         self.commands += 1
-        command = Command(f"cmd_{self.commands}", kind, account_id, self.clock.now(), link, domain)
+        modes = tuple(
+            (name, None if text is None else parse_mode(text)) for name, text in sorted((cadence or {}).items())
+        )
+        command = Command(f"cmd_{self.commands}", kind, account_id, self.clock.now(), link, domain, modes)
         await self.reader.append_command(command)
 
     def worker(self) -> ShardWorker:
