@@ -5,6 +5,8 @@ The connector runs by itself, on a clock that is moved from one turn to the next
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -19,7 +21,11 @@ from connector.domains.registry import DOMAINS
 from connector.observe import Depth
 from connector.runtime import polls
 from connector.runtime.shard_worker import ShardWorker
+from connector.runtime.timetable import Timetable
+from connector.runtime.writes import Write
+from connector.settings import load_settings
 from tests.contract.journal.backends import Backend
+from tests.support.log_watch import Log
 from tests.support.virtual_clock import VirtualClock
 from tests.support.world import OPTIONS, World, people
 
@@ -200,6 +206,47 @@ async def test_off_asks_nothing_and_coming_back_begins_with_a_complete_read(tmp_
 
 
 @pytest.mark.anyio
+async def test_what_is_off_and_read_all_the_same_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with a_world(tmp_path, "live", "adult") as world:
+        [account_id] = world.msisdn_of
+        asked = Asked(world)
+        async with world.running() as worker:
+            await pass_time(world, worker, 120)
+            await world.command("cadence", account_id, cadence={"transactions": "off"})
+            await pass_time(world, worker, 60)
+            asked.take("/transactions")
+            monkeypatch.setattr(Timetable, "until_due", lambda *_: 0.0)
+            worker._read_soon(worker.accounts[account_id], "transactions")
+            await pass_time(world, worker, 600)
+            assert asked.take("/transactions") != []
+
+
+@pytest.mark.anyio
+async def test_a_snapshot_that_leaves_no_mark_is_made_again_and_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with a_world(tmp_path, TWICE, "adult") as world:
+        async with world.running() as worker:
+            await pass_time(world, worker, 120)
+        # Broken on purpose: nothing is committed where nothing changed, as when live.
+        monkeypatch.setattr(polls, "prepare", without_marks(polls.prepare))
+        async with world.running() as worker:
+            await pass_time(world, worker, 12 * HOUR)
+        asked = Asked(world)
+        async with world.running() as worker:
+            await pass_time(world, worker, 600)
+        assert asked.take("/transactions") != []
+
+
+def without_marks(prepare: Callable[..., Write | None]) -> Callable[..., Write | None]:
+    def prepared(*args: Any, **kwargs: Any) -> Write | None:
+        write = prepare(*args, **kwargs)
+        return write if write is not None and write.changes else None
+
+    return prepared
+
+
+@pytest.mark.anyio
 async def test_while_every_domain_is_off_the_login_is_not_asked_either(tmp_path: Path) -> None:
     async with a_world(tmp_path, "off", "adult") as world:
         [account_id] = world.msisdn_of
@@ -338,3 +385,61 @@ async def test_snapshots_that_are_not_complete_are_noticed(tmp_path: Path, monke
         monkeypatch.setattr(polls, "choose_depth", heads_only(polls.choose_depth))
         assert await lived(snapshot, 4 * HOUR, 14 * HOUR) != one
         assert not (await snapshot.verdict()).sound
+
+
+@pytest.mark.anyio
+async def test_a_switch_moves_the_jobs_of_its_own_streams_only(tmp_path: Path) -> None:
+    async with a_world(tmp_path, "snapshot/1d", "borrower", "adult", "freelancer") as world:
+        account_id, *_ = world.msisdn_of
+        async with world.running() as worker:
+            await pass_time(world, worker, 600)
+            places = {job: place for queue in worker._board._queues.values() for job, place in queue._places.items()}
+            await world.command("cadence", account_id, cadence={"loyalty": "snapshot/6h", "lending": "snapshot/6h"})
+            await worker.apply_commands()
+            moved = {
+                job
+                for queue in worker._board._queues.values()
+                for job, place in queue._places.items()
+                if places.get(job) != place and job.domain
+            }
+            assert {(job.account_id, job.domain) for job in moved} == {(account_id, "loyalty"), (account_id, "lending")}
+
+
+@pytest.mark.anyio
+async def test_sighup_reads_the_settings_again_and_keeps_the_old_ones_where_they_are_broken(
+    tmp_path: Path, log: Log
+) -> None:
+    file = tmp_path / "connector.toml"
+    file.write_text('[cadence]\nlending = "off"\n')
+
+    async with a_world(tmp_path / "world", "live", "borrower") as world:
+        asked = Asked(world)
+        async with world.at_work(lambda: load_settings(file).settings):
+            await advance(world, 120)
+            assert asked.take("/advance-cash")
+            os.kill(os.getpid(), signal.SIGHUP)
+            await advance(world, 60)
+            assert len(log.lines("cadence_adopted")) == 1
+            asked.take("/advance-cash")
+            await advance(world, 900)
+            assert asked.take("/advance-cash") == []
+            assert asked.take("/transactions")
+            file.write_text('[cadence]\nlending = "sometimes"\n')
+            os.kill(os.getpid(), signal.SIGHUP)
+            await advance(world, 60)
+            assert "'sometimes' is no cadence; there are live, " in log.lines("settings_refused")[0]["problem"]
+            await advance(world, 900)
+            assert asked.take("/advance-cash") == []
+            file.write_text('[cadence]\nlending = "live:20s"\n')
+            os.kill(os.getpid(), signal.SIGHUP)
+            await advance(world, 900)
+            assert len(log.lines("cadence_adopted")) == 2
+            assert len(asked.take("/advance-cash")) > 20
+
+
+async def advance(world: World, seconds: float) -> None:
+    """Move on by a second every ten: enough for the rounds of a connector whose jobs nobody looks into."""
+    assert isinstance(world.clock, VirtualClock)
+    for _ in range(int(seconds / 10)):
+        world.clock.jump(9)
+        await world.clock.advance(1)

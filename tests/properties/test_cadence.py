@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, time, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -45,17 +47,17 @@ def test_text_reads_back_the_same(mode: Live | DailySnapshot | PeriodicSnapshot 
     assert parse_mode(str(mode)) == mode
 
 
-@given(st.lists(st.booleans(), max_size=40), intervals, bounds, instants)
-def test_live_waits_stay_in_bounds_grow_with_quietness_and_begin_anew_with_a_change(
-    active: list[bool], every: Intervals, within: Bounds, now: datetime
+def hold_the_law_of_live_waits(
+    active: list[bool], every: Intervals, within: Bounds, now: datetime, pace_after: Callable[..., float]
 ) -> None:
     head = every.head_interval_seconds
     pace, before = 1.0, None
     for changed in active:
-        pace = next_pace(pace, within, active=changed)
+        pace = pace_after(pace, within, active=changed)
         due = next_turn(LIVE, every, PastReads(now, pace), within, 0.0, now)
         assert due is not None
         wait = due - now
+        assert within.soonest_ratio <= pace <= within.slowest_ratio
         assert wait >= timedelta(seconds=head * within.soonest_ratio) - TOLERANCE
         assert wait <= timedelta(seconds=min(head * within.slowest_ratio, every.reconcile_interval_seconds)) + TOLERANCE
         if changed:
@@ -63,6 +65,30 @@ def test_live_waits_stay_in_bounds_grow_with_quietness_and_begin_anew_with_a_cha
         elif before is not None:
             assert wait >= before
         before = wait
+
+
+@given(st.lists(st.booleans(), max_size=40), intervals, bounds, instants)
+def test_live_waits_stay_in_bounds_grow_with_quietness_and_begin_anew_with_a_change(
+    active: list[bool], every: Intervals, within: Bounds, now: datetime
+) -> None:
+    hold_the_law_of_live_waits(active, every, within, now, next_pace)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        lambda pace, within, active: within.soonest_ratio if active else pace * 1.5,
+        lambda pace, within, **_: min(pace * 1.5, within.slowest_ratio),
+        lambda pace, within, active: within.soonest_ratio if active else max(pace * 0.9, within.soonest_ratio),
+    ],
+    ids=["unbounded", "no change resets", "quicker when quiet"],
+)
+def test_a_pace_that_breaks_the_law_is_noticed(broken: Callable[..., float]) -> None:
+    active = [False, False, True, *[False] * 10, True]
+    now = datetime(2026, 3, 1, tzinfo=UTC)
+    hold_the_law_of_live_waits(active, Intervals(30.0, 1800.0), Bounds(), now, next_pace)
+    with pytest.raises(AssertionError):
+        hold_the_law_of_live_waits(active, Intervals(30.0, 1800.0), Bounds(), now, broken)
 
 
 @given(snapshots, bounds, shares, instants)

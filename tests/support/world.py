@@ -43,6 +43,7 @@ from connector.sandbox.oracle import Verdict, judge
 from connector.sandbox.scenario import Scenario, load_scenario
 from connector.sandbox.wire import dumps
 from connector.sealing import Sealer
+from connector.settings import Settings
 from connector.sources.zindigi.http import BankHttp
 from connector.sources.zindigi.options import ZindigiOptions
 from connector.sources.zindigi.source import ZindigiSource
@@ -250,12 +251,12 @@ class World:
                 stop.set()
 
     @asynccontextmanager
-    async def at_work(self) -> AsyncIterator[None]:
+    async def at_work(self, reload: Callable[[], Settings] | None = None) -> AsyncIterator[None]:
         """The connector as `zindigi run` works it, on the virtual clock: a dropped shard is taken up again."""
         vault = cast("Vault", Counted(self.vault, self.activity))
         edges = Edges(self.journal, vault, self.source, self.clock)
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(work, edges, self.options)
+            tasks.start_soon(work, edges, self.options, reload)
             await self.activity.settle()
             yield
             tasks.cancel_scope.cancel()

@@ -124,6 +124,13 @@ async def test_intervals_are_spread_by_the_jitter_and_no_more() -> None:
 
 
 @pytest.mark.anyio
+async def test_an_exact_moment_is_not_spread() -> None:
+    tried = board(VirtualClock())
+    tried.put(jobs(1)[0], 100.0, exact=True)
+    assert tried._queues["bank"].next_due() == 100.0
+
+
+@pytest.mark.anyio
 async def test_a_job_under_way_is_not_run_beside_itself_but_once_more_after() -> None:
     clock = VirtualClock()
     tried = board(clock)

@@ -68,6 +68,22 @@ def test_a_suspicion_or_an_operator_s_word_wants_a_complete_read_at_once() -> No
     assert choose_depth(resource("transactions"), known, INTERVALS, NOW) is Depth.RECONCILE
 
 
+@pytest.mark.parametrize(("name", "depth"), [("transactions", Depth.RECONCILE), ("loan", Depth.WHOLE)])
+def test_a_snapshot_reads_everything_however_lately_it_was_read(name: str, depth: Depth) -> None:
+    found = resource(name)
+    known = memory(found.domain, backfilled=True, swept_at=NOW)
+    assert choose_depth(found, known, INTERVALS, NOW, live=False) is depth
+
+
+def test_only_more_to_confirm_asks_for_another_read() -> None:
+    absent = Suspicion(absent=frozenset({"t-1", "t-2"}))
+    assert absent.beyond(Suspicion())
+    assert Suspicion(absent=frozenset({"t-1", "t-3"})).beyond(absent)
+    assert not absent.beyond(absent)
+    assert not Suspicion(absent=frozenset({"t-1"})).beyond(absent)
+    assert not Suspicion().beyond(absent)
+
+
 def account(link: Link | None) -> AccountMemory:
     made = AccountMemory("acc_x", Subject("acc_x", bytes(32)), link)
     made.resources = {("loyalty", "points"): resource("points")}
