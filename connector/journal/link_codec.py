@@ -31,6 +31,8 @@ B = TypeVar("B")
 
 Utc = Annotated[AwareDatetime, AfterValidator(lambda instant: instant.astimezone(UTC))]
 Names = Annotated[list[str], Field(max_length=64)]
+_WHOLE = {"union_tag_invalid": "version", "union_tag_not_found": "version"}
+"""What is wrong with a row as a whole, where that has a name."""
 _ModeText = Annotated[str, AfterValidator(lambda text: str(parse_mode(text)))]
 
 
@@ -236,7 +238,7 @@ def _reasons(error: ValueError) -> str:
     """Field and fault, never the value: a label is the operator's, but a row may hold anything."""
     if isinstance(error, ValidationError):
         return "; ".join(
-            f"{'.'.join(str(part) for part in item['loc']) or 'row'}: {item['type']}"
+            f"{'.'.join(str(part) for part in item['loc']) or _WHOLE.get(item['type'], 'row')}: {item['type']}"
             for item in error.errors(include_url=False, include_input=False, include_context=False)
         )
     return type(error).__name__

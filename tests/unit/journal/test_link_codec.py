@@ -124,7 +124,7 @@ def test_no_version_is_taken_for_another_and_no_unknown_cadence_for_a_known_one(
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"version": 3}, "row: union_tag_invalid"),
+        ({"version": 3}, "version: union_tag_invalid"),
         ({"surprise": 1}, "surprise: extra_forbidden"),
         ({"paused": 1}, "paused: bool_type"),
         ({"paused": "true"}, "paused: bool_type"),
