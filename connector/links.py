@@ -6,13 +6,15 @@ writes and the event that tells of it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
+from connector.cadence import Mode
 from connector.consent import Consent
 
-CommandKind = Literal["connect", "pause", "resume", "remove", "accept_removals"]
+CommandKind = Literal["connect", "pause", "resume", "remove", "accept_removals", "cadence"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +22,7 @@ class Link:
     """The whole desired state of one account's connection.
 
     `generation` rises with every change. `label` is the operator's own name for it and must hold no personal data.
+    `cadence` names the domains, sorted, that are read in another mode than the settings say for all links.
     """
 
     account_id: str
@@ -30,6 +33,7 @@ class Link:
     consent: Consent | None
     paused: bool = False
     removed: bool = False
+    cadence: tuple[tuple[str, Mode], ...] = ()
 
     @property
     def over(self) -> bool:
@@ -41,12 +45,22 @@ class Link:
         """What it asks for and the holder consented to."""
         return self.domains & self.consent.domains if self.consent is not None else frozenset()
 
+    def mode(self, domain: str) -> Mode | None:
+        """The mode asked for in a domain; None: the one that the settings say."""
+        return next((mode for name, mode in self.cadence if name == domain), None)
+
+    def with_cadence(self, wished: Mapping[str, Mode | None]) -> Link:
+        """The same link with other modes in some domains; None: what the settings say."""
+        modes = {name: mode for name, mode in {**dict(self.cadence), **wished}.items() if mode is not None}
+        return replace(self, cadence=tuple((name, modes[name]) for name in sorted(modes)))
+
 
 @dataclass(frozen=True, slots=True)
 class Command:
     """One wish of an operator or holder.
 
-    `link` is given for `connect` (also after the holder mended the session); `domain` for `accept_removals`.
+    `link` is given for `connect` (also after the holder mended the session); `domain` for `accept_removals`; `cadence`
+    for `cadence`: by domain, sorted, the mode asked for, None where the settings shall say it again.
     """
 
     command_id: str
@@ -55,6 +69,7 @@ class Command:
     issued_at: datetime
     link: Link | None = None
     domain: str | None = None
+    cadence: tuple[tuple[str, Mode | None], ...] = ()
 
 
 def apply_command(current: Link | None, command: Command) -> Link | None:
@@ -63,7 +78,9 @@ def apply_command(current: Link | None, command: Command) -> Link | None:
         wanted = command.link
         if wanted is None:
             return current
-        return replace(wanted, generation=(current.generation if current else 0) + 1)
+        # A link that is renewed is read as it was; one that was removed begins anew.
+        kept = current.cadence if current is not None and not current.removed else wanted.cadence
+        return replace(wanted, generation=(current.generation if current else 0) + 1, cadence=kept)
     if current is None:
         return None
     if command.kind == "accept_removals":
@@ -72,5 +89,6 @@ def apply_command(current: Link | None, command: Command) -> Link | None:
         "pause": replace(current, paused=True),
         "resume": replace(current, paused=False),
         "remove": replace(current, removed=True),
+        "cadence": current.with_cadence(dict(command.cadence)),
     }[command.kind]
     return current if changed == current else replace(changed, generation=current.generation + 1)

@@ -70,6 +70,10 @@ class Suspicion:
     def __bool__(self) -> bool:
         return bool(self.absent) or self.chain is not None
 
+    def beyond(self, before: Suspicion) -> bool:
+        """True where there is more to confirm than `before`: what stays suspected waits for a person."""
+        return not self.absent <= before.absent or self.chain not in {None, before.chain}
+
 
 NOTHING_SUSPECTED = Suspicion()
 

@@ -12,9 +12,18 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, create_model, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    create_model,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -23,6 +32,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from connector.cadence import LIVE, Mode, parse_mode
 from connector.domains.model import ResourceKind
 from connector.domains.registry import DOMAINS
 from connector.errors import ConfigurationError
@@ -140,6 +150,9 @@ class _PollingSettings(Section):
     read_restart_cap: int = Field(5, ge=1)
     backfill_chunk_pages: int = Field(5, ge=1)
     profile_interval_seconds: float = Field(3600.0, gt=0)
+    soonest_ratio: float = Field(0.25, gt=0, le=1)
+    slowest_ratio: float = Field(2.0, ge=1, le=100)
+    snapshot_spread_seconds: float = Field(900.0, ge=0, le=21_600)
 
     def cadence(self, kind: str) -> Cadence:
         """The cadence of a kind of resource, by its name."""
@@ -151,6 +164,26 @@ if TYPE_CHECKING:
 else:
     PollingSettings = create_model(
         "PollingSettings", __base__=_PollingSettings, **{kind: (Cadence, _cadence(kind)) for kind in _KINDS}
+    )
+
+
+CadenceText = Annotated[str, AfterValidator(lambda text: str(parse_mode(text)))]
+"""How a domain is read, as `connector.cadence` writes it."""
+
+
+class _CadenceSettings(Section):
+    """How each domain is read, under its name, where a link does not say otherwise."""
+
+    def mode(self, domain: str) -> Mode:
+        """The mode of a domain."""
+        return parse_mode(getattr(self, domain))
+
+
+if TYPE_CHECKING:
+    CadenceSettings = _CadenceSettings
+else:
+    CadenceSettings = create_model(
+        "CadenceSettings", __base__=_CadenceSettings, **{name: (CadenceText, str(LIVE)) for name in DOMAINS}
     )
 
 
@@ -222,6 +255,7 @@ class Settings(BaseSettings):
     journal: JournalSettings = JournalSettings()
     kafka: KafkaSettings = KafkaSettings()
     registry: RegistrySettings = RegistrySettings()
+    cadence: CadenceSettings = CadenceSettings()
     polling: PollingSettings = PollingSettings()
     backends: BackendsSettings = BackendsSettings()
     commit: CommitSettings = CommitSettings()
@@ -399,9 +433,10 @@ def _complaint(detail: Mapping[str, Any], sources: Mapping[str, str]) -> str:
     key = ".".join(str(part) for part in detail["loc"])
     given = detail["input"]
     # What is wrong with a whole section is not shown by all that is in it, and an address may hold a password.
-    secret = key in _SECRETS or isinstance(given, Mapping) or (isinstance(given, str) and "@" in given)
-    shown = MASK if secret else repr(given)
-    problem = detail["msg"][0].lower() + detail["msg"][1:]
+    address = isinstance(given, str) and "@" in given and not key.startswith("cadence.")
+    shown = MASK if key in _SECRETS or isinstance(given, Mapping) or address else repr(given)
+    problem = detail["msg"].removeprefix("Value error, ")
+    problem = problem[0].lower() + problem[1:]
     expected = (detail.get("ctx") or {}).get("expected")
     suggestion = ""
     if detail["type"] == "literal_error" and expected:

@@ -7,11 +7,11 @@ edge's; so is keeping a resource's entities packed while nothing about them move
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
 
-from connector.domains.model import BookingKey, Record
+from connector.domains.model import EPOCH, BookingKey, Record
 
 EntityStatus = Literal["live", "removed", "forgotten"]
 """`removed`: gone from the bank, but its version must be remembered, lest it return. `forgotten`: aged out of the
@@ -59,6 +59,11 @@ class ResourceMeta:
     head_digest: bytes | None = None
     sweep_digest: bytes | None = None
     swept_at: datetime | None = None
+
+    def due_again(self) -> ResourceMeta:
+        """What comes back begins with a complete read, and shows that it is back even where nothing moved."""
+        swept_at = EPOCH if self.swept_at is not None else None
+        return replace(self, head_digest=None, sweep_digest=None, swept_at=swept_at)
 
 
 StreamStatus = Literal["new", "backfilling", "live", "closed"]

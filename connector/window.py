@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta, timezone
+from datetime import date, datetime, timedelta
 
 from connector.domains.model import (
     EPOCH,
+    KARACHI,
     MICROS_PER_SECOND,
     SECONDS_PER_DAY,
     BookingKey,
@@ -22,9 +23,6 @@ from connector.domains.model import (
 )
 from connector.domains.transactions import BalanceChain
 from connector.state import EntityState
-
-KARACHI = timezone(timedelta(hours=5), "Asia/Karachi")
-"""The bank's calendar; no daylight saving time since 2009."""
 
 MICROS_PER_DAY = SECONDS_PER_DAY * MICROS_PER_SECOND
 MAXIMUM_REMOVED = 500

@@ -8,8 +8,9 @@ from datetime import datetime
 
 from connector.avro import decode_event
 from connector.domains.lifecycle import NAME as LIFECYCLE
-from connector.links import Link
+from connector.links import Link, apply_command
 from connector.ports import JournalReader
+from connector.settings import Effective
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,8 @@ class LinkView:
     domains: tuple[str, ...]
     consent_until: str | None
     generation: int
+    cadence: Mapping[str, str]
+    """The domains that are read in another mode than the settings say."""
 
     def as_json(self) -> dict[str, object]:
         """The same for programs."""
@@ -32,7 +35,18 @@ class LinkView:
             "domains": list(self.domains),
             "consent_until": self.consent_until,
             "generation": self.generation,
+            "cadence": dict(self.cadence),
         }
+
+
+@dataclass(frozen=True, slots=True)
+class CadenceView:
+    """One line of `zindigi link cadence`: how a domain is read, and who says so."""
+
+    domain: str
+    mode: str
+    source: str
+    applied: bool
 
 
 async def known_links(reader: JournalReader) -> Mapping[str, Link]:
@@ -60,7 +74,23 @@ def _view(link: Link, state: str) -> LinkView:
         tuple(sorted(link.domains)),
         f"{until:%Y-%m-%d %H:%MZ}" if until else None,
         link.generation,
+        {domain: str(mode) for domain, mode in link.cadence},
     )
+
+
+async def view_cadence(reader: JournalReader, link: Link, effective: Effective) -> list[CadenceView]:
+    """How each domain of a link is read, with what is asked for and not applied yet."""
+    wished = link
+    for command in await reader.pending_commands():
+        if command.account_id == link.account_id and command.kind == "cadence":
+            wished = apply_command(wished, command) or wished
+    views = []
+    for domain in sorted(link.domains):
+        asked = wished.mode(domain)
+        mode = asked or effective.settings.cadence.mode(domain)
+        source = "link" if asked else effective.sources.get(f"cadence.{domain}", "default")
+        views.append(CadenceView(domain, str(mode), source, asked == link.mode(domain)))
+    return views
 
 
 async def _told(reader: JournalReader) -> dict[str, str]:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Final
 
 import anyio
 from cyclopts import App, Parameter
 
+from connector.cadence import Mode, parse_mode
 from connector.cli.consent_form import write_consent_form
 from connector.cli.exits import DeclinedError, UsageError
-from connector.cli.link_status import LinkView, known_links, view_links
+from connector.cli.link_status import CadenceView, LinkView, known_links, view_cadence, view_links
 from connector.cli.prompts import agree, ask, ask_secret, say
 from connector.cli.screen import show_json, show_table
 from connector.cli.settings_flags import SettingsFlags, reading
@@ -24,12 +25,14 @@ from connector.master_key import read_master_key
 from connector.ports import JournalReader
 from connector.settings import Effective, Settings, nearest
 
-link_app = App(name="link", help="Connect accounts, and pause, resume or remove them.")
+link_app = App(name="link", help="Connect accounts, say how they are read, and pause, resume or remove them.")
 
 ROUTE: Final = "app-session"
 MAXIMUM_DAYS: Final = 365
 _LABEL: Final = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _LONG_NUMBER: Final = re.compile(r"[0-9]{5}")
+ALL: Final = "all"
+DEFAULT: Final = "default"
 _WAIT_STEP_SECONDS: Final = 0.1
 
 Account = Annotated[str, Parameter(help="Account id, the beginning of one, or a label.")]
@@ -140,9 +143,16 @@ def list_links(*, json: Json = False, flags: SettingsFlags | None = None) -> Non
         say("There is no link yet: `zindigi link connect` makes one.")
         return
     show_table(
-        ("ACCOUNT", "LABEL", "STATE", "DOMAINS", "CONSENT UNTIL"),
+        ("ACCOUNT", "LABEL", "STATE", "DOMAINS", "CONSENT UNTIL", "CADENCE"),
         [
-            (view.account_id, view.label or "-", view.state, ", ".join(view.domains), view.consent_until or "-")
+            (
+                view.account_id,
+                view.label or "-",
+                view.state,
+                ", ".join(view.domains),
+                view.consent_until or "-",
+                " ".join(f"{domain}={mode}" for domain, mode in view.cadence.items()) or "-",
+            )
             for view in views
         ],
         whole=(0,),
@@ -201,8 +211,68 @@ def accept_removals(
     _change("accept_removals", account, flags, wait_seconds, domain=named)
 
 
+@link_app.command
+def cadence(
+    account: Account,
+    /,
+    *changes: str,
+    json: Json = False,
+    wait_seconds: Wait = 3.0,
+    flags: SettingsFlags | None = None,
+) -> None:
+    """Show how an account is read, or change it, also while the connector runs.
+
+    MODE is live, live:30s/30m (new entries, everything), snapshot@06:00,18:00
+    (times in Pakistan), snapshot/6h, off, or default: what the settings say.
+
+    Args:
+        account: Account id, the beginning of one, or a label.
+        changes: DOMAIN=MODE, or all=MODE; may be given again. Without any, how it is read is shown.
+        json: One JSON object a line instead of a table.
+        wait_seconds: How long to wait for a running connector to apply it.
+        flags: Where settings come from.
+    """
+    if changes:
+        _change("cadence", account, flags, wait_seconds, wished=_modes_named(changes))
+        return
+    effective = (flags or SettingsFlags()).load()
+    views = anyio.run(_cadence_views, effective, account)
+    if json:
+        for view in views:
+            show_json({"domain": view.domain, "cadence": view.mode, "from": view.source, "applied": view.applied})
+        return
+    rows = [(view.domain, view.mode, view.source, "" if view.applied else "not applied yet") for view in views]
+    show_table(("DOMAIN", "CADENCE", "FROM", ""), rows)
+
+
+async def _cadence_views(effective: Effective, account: str) -> list[CadenceView]:
+    async with reading(effective.settings) as reader:
+        return await view_cadence(reader, find_link(await known_links(reader), account), effective)
+
+
+def _modes_named(changes: Sequence[str]) -> dict[str, Mode | None]:
+    """The modes by domain, `default` as None. A later change counts over an earlier one."""
+    wished: dict[str, Mode | None] = {}
+    for change in changes:
+        name, equals, text = change.partition("=")
+        if not equals:
+            raise UsageError(f"{change}: it must be DOMAIN=MODE, as in loyalty=snapshot@06:00,18:00")
+        try:
+            mode = None if text == DEFAULT else parse_mode(text)
+        except ValueError as error:
+            raise UsageError(f"{change}: {error}, or {DEFAULT}") from None
+        wished.update(dict.fromkeys(DOMAINS if name == ALL else _domains_named([name]), mode))
+    return wished
+
+
 def _change(
-    kind: CommandKind, account: str, flags: SettingsFlags | None, wait_seconds: float, *, domain: str | None = None
+    kind: CommandKind,
+    account: str,
+    flags: SettingsFlags | None,
+    wait_seconds: float,
+    *,
+    domain: str | None = None,
+    wished: Mapping[str, Mode | None] | None = None,
 ) -> None:
     settings = (flags or SettingsFlags()).load().settings
 
@@ -211,7 +281,10 @@ def _change(
             link = find_link(await known_links(reader), account)
             if link.removed:
                 raise UsageError(f"the link {account} is removed: `zindigi link connect` opens it again")
-            await _command(reader, kind, link.account_id, domain=domain, wait_seconds=wait_seconds)
+            asked = {name: mode for name, mode in (wished or {}).items() if name in link.domains}
+            if wished and not asked:
+                raise UsageError(f"the link {account} does not ask for {', '.join(wished)}")
+            await _command(reader, kind, link.account_id, domain=domain, wished=asked, wait_seconds=wait_seconds)
 
     anyio.run(changing)
 
@@ -224,10 +297,13 @@ async def _command(
     wait_seconds: float,
     link: Link | None = None,
     domain: str | None = None,
+    wished: Mapping[str, Mode | None] | None = None,
 ) -> None:
     """Append a command, and give a running connector a moment to apply it."""
     clock = SystemClock()
-    command = Command(f"cmd_{secrets.token_hex(16)}", kind, account_id, clock.now(), link=link, domain=domain)
+    named = f"cmd_{secrets.token_hex(16)}"
+    modes = tuple((name, (wished or {})[name]) for name in sorted(wished or {}))
+    command = Command(named, kind, account_id, clock.now(), link=link, domain=domain, cadence=modes)
     await reader.append_command(command)
     deadline = clock.monotonic() + wait_seconds
     while await reader.command_pending(command.command_id):

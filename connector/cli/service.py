@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote
@@ -20,17 +21,20 @@ Port = Annotated[int, Parameter(validator=validators.Number(gte=0, lte=65535))]
 def run(*, flags: SettingsFlags | None = None) -> None:
     """Run the connector: poll every linked account and write its changes to the journal.
 
-    SIGTERM and Ctrl-C finish what is in flight and end it; whatever else ends it loses nothing.
+    SIGTERM and Ctrl-C finish what is in flight and end it; whatever else ends
+    it loses nothing. SIGHUP has it read its settings again for how often what
+    is read: [cadence], and the intervals and bounds of [polling].
 
     Args:
         flags: Where settings come from.
     """
-    effective = (flags or SettingsFlags()).load()
+    given = flags or SettingsFlags()
+    effective = given.load()
     # Asked before anything starts, so that a missing secret is said with every place where it was looked for.
     master_key = read_master_key(effective.settings, effective.sources)
     from connector.runtime.connector import run_connector
 
-    anyio.run(run_connector, effective.settings, master_key)
+    anyio.run(partial(run_connector, effective.settings, master_key, reload=lambda: given.load().settings))
 
 
 def sandbox(*, scenario: Path = Path("life"), host: str = "127.0.0.1", port: Port = 8642, seed: int = 1) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta, timezone
 from enum import Enum
 from typing import ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
@@ -16,6 +16,8 @@ from connector.parties import PartyNaming
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROS_PER_SECOND = 1_000_000
 SECONDS_PER_DAY = 86_400
+KARACHI = timezone(timedelta(hours=5), "Asia/Karachi")
+"""The bank's calendar; no daylight saving time since 2009."""
 
 UNKNOWN = "UNKNOWN"
 """The code of a value that the bank stated and we do not know: kept beside its source form, never guessed."""

@@ -1,7 +1,7 @@
 """Links and commands as JSON rows: strict, versioned, the same in every journal.
 
 A durable format. A row of a newer version, with a field too many, too few or of another type is refused, never guessed
-at: it decides whose bank is read.
+at: it decides whose bank is read. Rows of version 1, which knew no cadence, are read for ever; version 2 is written.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from datetime import UTC
 from functools import lru_cache
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from connector.cadence import parse_mode
 from connector.consent import Consent, ConsentStatus
 from connector.errors import DataError, JournalError
 from connector.links import Command, CommandKind, Link
@@ -30,6 +31,9 @@ B = TypeVar("B")
 
 Utc = Annotated[AwareDatetime, AfterValidator(lambda instant: instant.astimezone(UTC))]
 Names = Annotated[list[str], Field(max_length=64)]
+_WHOLE = {"union_tag_invalid": "version", "union_tag_not_found": "version"}
+"""What is wrong with a row as a whole, where that has a name."""
+_ModeText = Annotated[str, AfterValidator(lambda text: str(parse_mode(text)))]
 
 
 class _Row(BaseModel):
@@ -57,18 +61,45 @@ class _LinkBody(_Row):
     removed: bool
 
 
-class _LinkRow(_LinkBody):
+class _LinkBody2(_LinkBody):
+    cadence: dict[str, _ModeText] = Field(max_length=64)
+
+
+class _LinkRow1(_LinkBody):
     version: Literal[1]
 
 
-class _CommandRow(_Row):
+class _LinkRow2(_LinkBody2):
+    version: Literal[2]
+
+
+class _CommandRow1(_Row):
     version: Literal[1]
     command_id: str = Field(min_length=1)
-    kind: CommandKind
+    kind: Literal["connect", "pause", "resume", "remove", "accept_removals"]
     account_id: str = Field(min_length=1)
     issued_at: Utc
     link: _LinkBody | None
     domain: str | None
+
+
+class _CommandRow2(_Row):
+    version: Literal[2]
+    command_id: str = Field(min_length=1)
+    kind: CommandKind
+    account_id: str = Field(min_length=1)
+    issued_at: Utc
+    link: _LinkBody2 | None
+    domain: str | None
+    cadence: dict[str, _ModeText | None] = Field(max_length=64)
+
+
+_LinkRow: TypeAdapter[_LinkRow1 | _LinkRow2] = TypeAdapter(
+    Annotated[_LinkRow1 | _LinkRow2, Field(discriminator="version")]
+)
+_CommandRow: TypeAdapter[_CommandRow1 | _CommandRow2] = TypeAdapter(
+    Annotated[_CommandRow1 | _CommandRow2, Field(discriminator="version")]
+)
 
 
 def encode_link(link: Link) -> str:
@@ -78,7 +109,7 @@ def encode_link(link: Link) -> str:
         DataError: it cannot be written so that it reads back the same.
     """
     try:
-        return _LinkRow.model_validate({"version": 1, **_link_fields(link)}).model_dump_json()
+        return _LinkRow2.model_validate({"version": 2, **_link_fields(link)}).model_dump_json()
     except ValueError as error:  # pydantic's two errors are ValueErrors
         raise DataError(f"the link cannot be written: {_reasons(error)}") from None
 
@@ -87,10 +118,10 @@ def decode_link(text: str | bytes) -> Link:
     """The link of one row.
 
     Raises:
-        DataError: the row is not exactly what this version writes.
+        DataError: the row is not exactly what this version or one before it writes.
     """
     try:
-        return _link(_LinkRow.model_validate_json(text))
+        return _link(_LinkRow.validate_json(text))
     except ValueError as error:
         raise DataError(f"the link cannot be read: {_reasons(error)}") from None
 
@@ -102,14 +133,15 @@ def encode_command(command: Command) -> str:
         DataError: it cannot be written so that it reads back the same.
     """
     try:
-        return _CommandRow(
-            version=1,
+        return _CommandRow2(
+            version=2,
             command_id=command.command_id,
             kind=command.kind,
             account_id=command.account_id,
             issued_at=command.issued_at,
-            link=_LinkBody.model_validate(_link_fields(command.link)) if command.link else None,
+            link=_LinkBody2.model_validate(_link_fields(command.link)) if command.link else None,
             domain=command.domain,
+            cadence={name: None if mode is None else str(mode) for name, mode in command.cadence},
         ).model_dump_json()
     except ValueError as error:
         raise DataError(f"the command cannot be written: {_reasons(error)}") from None
@@ -119,10 +151,10 @@ def decode_command(text: str | bytes) -> Command:
     """The command of one row.
 
     Raises:
-        DataError: the row is not exactly what this version writes.
+        DataError: the row is not exactly what this version or one before it writes.
     """
     try:
-        row = _CommandRow.model_validate_json(text)
+        row = _CommandRow.validate_json(text)
     except ValueError as error:
         raise DataError(f"the command cannot be read: {_reasons(error)}") from None
     return Command(
@@ -132,6 +164,9 @@ def decode_command(text: str | bytes) -> Command:
         issued_at=row.issued_at,
         link=_link(row.link) if row.link else None,
         domain=row.domain,
+        cadence=tuple((name, parse_mode(text) if text else None) for name, text in sorted(row.cadence.items()))
+        if isinstance(row, _CommandRow2)
+        else (),
     )
 
 
@@ -168,6 +203,7 @@ def _link_fields(link: Link) -> dict[str, object]:
         else None,
         "paused": link.paused,
         "removed": link.removed,
+        "cadence": {name: str(mode) for name, mode in link.cadence},
     }
 
 
@@ -192,6 +228,9 @@ def _link(row: _LinkBody) -> Link:
         else None,
         paused=row.paused,
         removed=row.removed,
+        cadence=tuple((name, parse_mode(text)) for name, text in sorted(row.cadence.items()))
+        if isinstance(row, _LinkBody2)
+        else (),
     )
 
 
@@ -199,7 +238,7 @@ def _reasons(error: ValueError) -> str:
     """Field and fault, never the value: a label is the operator's, but a row may hold anything."""
     if isinstance(error, ValidationError):
         return "; ".join(
-            f"{'.'.join(str(part) for part in item['loc']) or 'row'}: {item['type']}"
+            f"{'.'.join(str(part) for part in item['loc']) or _WHOLE.get(item['type'], 'row')}: {item['type']}"
             for item in error.errors(include_url=False, include_input=False, include_context=False)
         )
     return type(error).__name__

@@ -196,6 +196,7 @@ def _publish(one: Encoded) -> None:
         for name, closed in write.account.stream(write.domain).resources.items():
             closed.meta = one.head.resources.get(name, closed.meta)
             closed.etag = None
+            closed.read_at = None
     if not write.resource:
         return
     memory: ResourceMemory = write.account.resource(write.domain, write.resource)

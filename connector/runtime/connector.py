@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -10,22 +11,25 @@ from random import Random
 
 import anyio
 
+from connector.cadence import Bounds, Intervals
 from connector.clock import SystemClock
 from connector.domains.registry import DOMAINS
-from connector.errors import FencedError, JournalError
+from connector.errors import ConnectorError, FencedError, JournalError
 from connector.journal.choice import open_journal
 from connector.ports import Clock, Journal, Source, Vault
 from connector.runtime.backend import BackendLimits
 from connector.runtime.isolation import Isolation
-from connector.runtime.options import Cadence, WorkerOptions
+from connector.runtime.options import WorkerOptions
 from connector.runtime.poller import PollLimits
 from connector.runtime.shard_worker import ShardWorker
+from connector.runtime.timetable import Timetable
 from connector.settings import Settings
 from connector.sources.zindigi.options import ZindigiOptions
 from connector.sources.zindigi.source import ZindigiSource
 from connector.telemetry import RepeatedFailures, logger
 from connector.vault import SqliteVault
 
+STANDARD_ERROR = 2
 RESTORE_PAUSE_SECONDS = 1.0
 """Between an unknown outcome and taking the shard up again."""
 REMINDER_SECONDS = 600.0
@@ -74,8 +78,16 @@ async def edges_of(
             await journal.close()
 
 
-async def run_connector(settings: Settings, master_key: bytes, opening: JournalOpener = open_journal) -> None:
+async def run_connector(
+    settings: Settings,
+    master_key: bytes,
+    opening: JournalOpener = open_journal,
+    *,
+    reload: Callable[[], Settings] | None = None,
+) -> None:
     """Run until SIGTERM or SIGINT, then finish what is in flight and return.
+
+    On SIGHUP the settings are asked for anew by `reload`, and what they say about cadence holds from there on.
 
     Raises:
         ConfigurationError: it must not start.
@@ -83,28 +95,47 @@ async def run_connector(settings: Settings, master_key: bytes, opening: JournalO
         JournalError: the journal is away at the start; later on it is waited for.
     """
     async with edges_of(settings, master_key, opening) as edges:
-        await work(edges, worker_options(settings))
+        await work(edges, worker_options(settings), reload)
 
 
-async def work(edges: Edges, options: WorkerOptions) -> None:
+async def work(edges: Edges, options: WorkerOptions, reload: Callable[[], Settings] | None = None) -> None:
     """Work every shard until SIGTERM or SIGINT."""
     stop = anyio.Event()
+    timetable = Timetable(options, edges.clock)
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(_stop_on_signal, stop)
+        tasks.start_soon(_heed_signals, stop, timetable, reload)
         async with anyio.create_task_group() as shards:
             for number in range(edges.journal.shard_count):
-                shards.start_soon(work_shard, number, edges, options, stop)
+                shards.start_soon(work_shard, number, edges, timetable, stop)
         tasks.cancel_scope.cancel()
 
 
-async def _stop_on_signal(stop: anyio.Event) -> None:
-    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+async def _heed_signals(stop: anyio.Event, timetable: Timetable, reload: Callable[[], Settings] | None) -> None:
+    had_terminal = os.isatty(STANDARD_ERROR)
+    heeded = [signal.SIGTERM, signal.SIGINT, *([signal.SIGHUP] if reload is not None else [])]
+    with anyio.open_signal_receiver(*heeded) as signals:
         async for number in signals:
+            # The same signal says that the terminal is gone: then nobody would see what a connector that stays says.
+            hung_up = had_terminal and not os.isatty(STANDARD_ERROR)
+            if number == signal.SIGHUP and reload is not None and not hung_up:
+                adopt_cadence(timetable, reload)
+                continue
             logger(__name__).info("stopping", reason=signal.Signals(number).name)
             stop.set()
 
 
-async def work_shard(number: int, edges: Edges, options: WorkerOptions, stop: anyio.Event) -> None:
+def adopt_cadence(timetable: Timetable, reload: Callable[[], Settings]) -> None:
+    """Read by what the settings say now; where they cannot be read, that is said and the last ones hold."""
+    try:
+        options = worker_options(reload())
+    except ConnectorError as error:
+        logger(__name__).warning("settings_refused", exc_info=error)
+        return
+    timetable.adopt(options)
+    logger(__name__).info("cadence_adopted")
+
+
+async def work_shard(number: int, edges: Edges, timetable: Timetable, stop: anyio.Event) -> None:
     """Work a shard; after an unknown outcome, take it up again from what the journal holds.
 
     While the journal is away that is tried again and again, but said only once.
@@ -118,7 +149,8 @@ async def work_shard(number: int, edges: Edges, options: WorkerOptions, stop: an
             vault=edges.vault,
             source=edges.source,
             clock=edges.clock,
-            options=options,
+            options=timetable.options,
+            timetable=timetable,
             random=Random(),  # noqa: S311  # spreads load, guards nothing
             isolation=isolation,
         )
@@ -175,10 +207,13 @@ def worker_options(settings: Settings) -> WorkerOptions:
     polling = settings.polling
     kinds = [kind for domain in DOMAINS.values() for kind in domain.resources]
     cadences = {kind.name: polling.cadence(kind.name) for kind in kinds}
+    bounds = Bounds(polling.soonest_ratio, polling.slowest_ratio, polling.snapshot_spread_seconds)
     limits = {kind.backend: settings.backends.limits(kind.backend) for kind in kinds}
     return WorkerOptions(
-        cadences={
-            name: Cadence(cadence.head_interval_seconds, cadence.reconcile_interval_seconds)
+        modes={name: settings.cadence.mode(name) for name in DOMAINS},
+        bounds=bounds,
+        intervals={
+            name: Intervals(cadence.head_interval_seconds, cadence.reconcile_interval_seconds)
             for name, cadence in cadences.items()
         },
         backends={

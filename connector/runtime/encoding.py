@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from connector.avro import encode_entity, encode_event, encode_record
 from connector.diff import Change, Entities, apply
-from connector.domains.model import EPOCH, BookingKey, Record, Related
+from connector.domains.model import BookingKey, Record, Related
 from connector.domains.registry import DOMAINS
 from connector.errors import DataError
 from connector.events import STREAM_ENTITY, Event, Sighting, change_event, cloud_event_headers, stream_event
@@ -114,7 +114,7 @@ class _Encoding:
         if self.write.closes is not None and self.status != "closed":
             self._tell_stream("StreamClosed", self.write.closes)
             self.status = "closed"
-            self.resources = {name: _due_again(meta) for name, meta in self.resources.items()}
+            self.resources = {name: meta.due_again() for name, meta in self.resources.items()}
 
     def sealed(self, kept: Kept, commit_number: int) -> Encoded:
         write, subject = self.write, self.write.account.subject
@@ -211,12 +211,6 @@ class _Encoding:
 def _related(write: Write, record: Record | None) -> tuple[Related, ...]:
     domain = DOMAINS.get(write.domain)
     return domain.relate(record) if domain is not None and record is not None else ()
-
-
-def _due_again(meta: ResourceMeta) -> ResourceMeta:
-    """A stream that comes back begins with complete reads, and shows that it is back even where nothing moved."""
-    swept_at = EPOCH if meta.swept_at is not None else None
-    return replace(meta, head_digest=None, sweep_digest=None, swept_at=swept_at)
 
 
 def _record(domain: str, event: Event, *, after: bytes | None = None) -> EventRecord:

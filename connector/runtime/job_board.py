@@ -59,7 +59,7 @@ class JobBoard:
 
     def __init__(self, clock: Clock, options: WorkerOptions, random: Random) -> None:
         self._clock = clock
-        self._options = options
+        self.options = options
         self._random = random
         names = sorted({kind.backend for kind in _KINDS.values()} | {"bank"})
         self.backends = {name: Backend(name, options.backends.get(name, BackendLimits()), random) for name in names}
@@ -68,12 +68,15 @@ class JobBoard:
         self._again: set[Job] = set()
         self._trouble: dict[Job, Trouble] = {}
 
-    def put(self, job: Job, wait_seconds: float) -> None:
-        """Have `job` run in `wait_seconds`, spread by the jitter. One that is under way runs once more after it."""
+    def put(self, job: Job, wait_seconds: float, *, exact: bool = False) -> None:
+        """Have `job` run in `wait_seconds`, spread by the jitter unless `exact`.
+
+        One that is under way runs once more after it.
+        """
         if job in self._running:
             self._again.add(job)
         else:
-            ratio = self._options.jitter_ratio
+            ratio = 0.0 if exact else self.options.jitter_ratio
             wait = wait_seconds * self._random.uniform(1 - ratio, 1 + ratio)
             self._queues[job.backend].put(job, self._clock.monotonic() + wait)
 
@@ -82,6 +85,11 @@ class JobBoard:
         for job in jobs:
             if job not in self._queues[job.backend] and job not in self._running:
                 self.put(job, self._random.uniform(0.0, min(1.0, self.interval(job))))
+
+    def put_again(self, jobs: Iterable[Job]) -> None:
+        """Have jobs run anew, spread over an interval of each."""
+        for job in jobs:
+            self.put(job, self._random.uniform(0.0, self.interval(job)))
 
     async def next_job(self, backend: Backend) -> Job:
         """The job of a backend that has been due longest; waits until there is one and the backend may be asked."""
@@ -106,10 +114,10 @@ class JobBoard:
         return again
 
     def interval(self, job: Job) -> float:
-        """The seconds between two turns of a job that does well."""
+        """The seconds between two turns of a job that does well, at an ordinary pace."""
         if job.resource == PROFILE:
-            return self._options.profile_interval_seconds
-        return self._options.cadence(job.kind_name).head_interval_seconds
+            return self.options.profile_interval_seconds
+        return self.options.intervals_of(job.kind_name).head_interval_seconds
 
     def failed(self, job: Job) -> tuple[Trouble, float]:
         """Count a failure; its trouble so far, and the seconds to back off (doubled with each)."""

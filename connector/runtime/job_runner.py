@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from connector.cadence import Live, Off
 from connector.domains.model import Profile
 from connector.errors import (
     ActionRequiredError,
@@ -24,6 +25,7 @@ from connector.runtime.lifecycle import Lifecycle
 from connector.runtime.memory import AccountMemory, resources_of
 from connector.runtime.options import WorkerOptions
 from connector.runtime.polls import Polls
+from connector.runtime.timetable import Timetable
 from connector.telemetry import logger
 
 
@@ -41,6 +43,7 @@ class JobRunner:
         lifecycle: Lifecycle,
         clock: Clock,
         options: WorkerOptions,
+        timetable: Timetable,
     ) -> None:
         self._board = board
         self._polls = polls
@@ -50,23 +53,27 @@ class JobRunner:
         self._lifecycle = lifecycle
         self._clock = clock
         self._options = options
+        self._timetable = timetable
         self._log = logger(__name__)
 
     async def run(self, job: Job, account: AccountMemory) -> None:
-        """Run `job` and put it back on the board for its next turn.
+        """Run `job`, if it is due, and put it back on the board for its next turn.
 
         Raises:
             JournalError: memory must be restored.
         """
-        wait: float | None = None
+        wait = self._until_due(job, account)
         try:
-            wait = await self._attempt(job, account)
+            if wait is not None and wait <= 0:
+                wait = await self._attempt(job, account)
         finally:
             again = self._board.ended(job)
         if again:
             wait = 0.0
         if wait is not None and wanted(job, account):
-            self._board.put(job, wait)
+            # Snapshots of many accounts are spread by what each of them is, not by chance.
+            live = job.resource == PROFILE or isinstance(self._timetable.mode(account, job.domain), Live)
+            self._board.put(job, wait, exact=not live)
 
     async def refresh_profile(self, account: AccountMemory) -> None:
         """Ask what the login holds; open what is new, close what the tier no longer holds.
@@ -94,7 +101,8 @@ class JobRunner:
         # What one resource shows may bring others: a new card its authorisations.
         while waiting := [key for key in account.resources if key not in swept]:
             swept.add(waiting[0])
-            await self._sweep_resource(account, account.resources[waiting[0]])
+            if not isinstance(self._timetable.mode(account, waiting[0][0]), Off):
+                await self._sweep_resource(account, account.resources[waiting[0]])
 
     async def look_at_consent(self, account: AccountMemory) -> None:
         """Close everything of an account whose consent ran out."""
@@ -142,7 +150,14 @@ class JobRunner:
             await self._lifecycle.set_degraded(account, degraded=False)
         return wait
 
-    async def _perform(self, job: Job, account: AccountMemory) -> float:
+    def _until_due(self, job: Job, account: AccountMemory) -> float | None:
+        """The seconds for which a job's turn has not come yet; None: it has none as things are."""
+        if job.resource == PROFILE:
+            return self._timetable.until_profile_due(account)
+        resource = account.resources.get((job.domain, job.resource))
+        return 0.0 if resource is None else self._timetable.until_due(account, resource)
+
+    async def _perform(self, job: Job, account: AccountMemory) -> float | None:
         if job.resource == PROFILE:
             await self.refresh_profile(account)
             return self._board.interval(job)
@@ -153,10 +168,10 @@ class JobRunner:
         polled = await self._polls.poll(account, resource, self._commits)
         if account.resources is not before:
             self._board.put_new(Job(account.account_id, *key) for key in account.resources)
-        if resource.kind.steering and polled.committed:
+        if resource.kind.steering and polled.changed:
             self._board.put(Job(account.account_id, "", PROFILE), 0.0)
         # The first complete read follows the backfill at once: only then can removals be found.
-        return 0.0 if polled.depth is Depth.BACKFILL else self._board.interval(job)
+        return 0.0 if polled.depth is Depth.BACKFILL else self._timetable.wait_seconds(account, resource)
 
     async def _fail(
         self, job: Job, account: AccountMemory, error: ConnectorError, *, cause: Exception | None = None

@@ -5,13 +5,14 @@ Each of these is one atomic commit: the desired state, the events that tell of i
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import anyio
 
+from connector.cadence import Live, Off
 from connector.consent import Consent
 from connector.diff import diff
 from connector.domains import lifecycle
@@ -25,6 +26,7 @@ from connector.ports import Clock
 from connector.runtime.commit_loop import CommitLoop
 from connector.runtime.isolation import Stream
 from connector.runtime.memory import AccountMemory, StreamMemory
+from connector.runtime.timetable import Timetable
 from connector.runtime.writes import Write
 from connector.state import EntityState, ResourceMeta
 
@@ -66,7 +68,9 @@ class Lifecycle:
                 account.logged_out = False
             if wanted.consent is not None:
                 writes += self._telling(account, "consent", _consent_record(wanted.consent))
-            writes += self._telling(account, "link", _status(account, wanted))
+            if command.kind != "cadence":
+                # How often it is read is no status of a link: checkpoints tell up to when it was.
+                writes += self._telling(account, "link", _status(account, wanted))
             writes.append(self._bare(account, (command.command_id,), (wanted,)))
             if command.kind == "connect" and wanted.consent is not None:
                 writes = [replace(write, consent_id=wanted.consent.consent_id) for write in writes]
@@ -231,18 +235,21 @@ def checkpoint_of(
     shard: int,
     accounts: Iterable[AccountMemory],
     now: datetime,
-    patience: Mapping[str, timedelta],
+    timetable: Timetable,
     *,
     held: Callable[[Stream], bool],
 ) -> Checkpoint:
     """What a shard can vouch for at `now`.
 
-    A stream is behind when one of its resources was not read well for longer than `patience` (by resource kind), when
-    it is still backfilling, quarantined, or set aside (`held`). `polled_until` is the oldest good read among those that
-    are not behind, `reconciled_until` their oldest complete read that left nothing to confirm (None: some had none
-    since the start).
+    A stream is behind when one of its resources is overdue by the `timetable`, when it is still backfilling,
+    quarantined, or set aside (`held`). `polled_until` is the oldest good read among those that are not behind,
+    `reconciled_until` their oldest complete read that left nothing to confirm (None: some had none since the start).
+
+    A stream that rests between snapshots, or is off, is vouched for up to its last read only. It is listed with that,
+    so that it does not hold back `polled_until` for all others; it does so only where the list has no room for it.
     """
     behind: list[StreamBehind] = []
+    resting: list[tuple[StreamBehind, list[datetime | None]]] = []
     reads: list[datetime] = []
     reconciles: list[datetime | None] = []
     streams = 0
@@ -257,12 +264,22 @@ def checkpoint_of(
             names = [name for wanted, name in account.resources if wanted == domain]
             times = [stream.resources[name].read_at if name in stream.resources else None for name in names]
             oldest = min((at for at in times if at is not None), default=None)
-            status = "QUARANTINED" if aside else _run_status(account, domain, now, patience)
+            complete = [stream.resources[name].reconciled_at for name in names if name in stream.resources]
+            status = "QUARANTINED" if aside else _run_status(account, domain, now, timetable)
             if status == "LIVE" and oldest is not None:
                 reads.append(oldest)
-                reconciles.extend(stream.resources[name].reconciled_at for name in names)
+                reconciles.extend(complete)
+            elif status in {"SNAPSHOT", "OFF"}:
+                until = oldest if None not in times else None
+                resting.append((StreamBehind(account.account_id, domain, status, until), complete))
             else:
                 behind.append(StreamBehind(account.account_id, domain, status, oldest))
+    for told, complete in resting:
+        if len(behind) < MAXIMUM_BEHIND or told.polled_until is None:
+            behind.append(told)
+        else:
+            reads.append(told.polled_until)
+            reconciles.extend(complete)
     known = [at for at in reconciles if at is not None]
     return Checkpoint(
         shard=shard,
@@ -274,19 +291,22 @@ def checkpoint_of(
     )
 
 
-def _run_status(account: AccountMemory, domain: str, now: datetime, patience: Mapping[str, timedelta]) -> str:
+def _run_status(account: AccountMemory, domain: str, now: datetime, timetable: Timetable) -> str:
     stream = account.streams[domain]
+    mode = timetable.mode(account, domain)
+    if isinstance(mode, Off):
+        return "OFF"
+    live = isinstance(mode, Live)
     if stream.head.status == "backfilling":
         return "BACKFILLING"
     wanted = [resource for (name, _), resource in account.resources.items() if name == domain]
     if not wanted:
         return "NOT_READY"
     for resource in wanted:
-        memory = stream.resources.get(resource.name)
-        if memory is None or memory.read_at is None:
+        memory = account.resource(domain, resource.name)
+        overdue = timetable.overdue(account, resource, now)
+        if memory.read_at is None and (live or overdue):
             return "NOT_READY"
-        if memory.quarantined:
-            return "QUARANTINED"
-        if now - memory.read_at > patience[resource.kind.name]:
-            return "STALE"
-    return "LIVE"
+        if memory.quarantined or overdue:
+            return "QUARANTINED" if memory.quarantined else "STALE"
+    return "LIVE" if live else "SNAPSHOT"

@@ -40,8 +40,8 @@ class ResourceMemory:
     """One resource: its entities at rest, and what the last reads left.
 
     `read_at`: when the bank was last asked and its answer dealt with; `reconciled_at`: the same for the last complete
-    read that left nothing to confirm. `bounds` is worked out when first needed, so that restoring and idling decode
-    nothing.
+    read that left nothing to confirm. `pace` multiplies the head interval at present; `unconfirmed` while the last read
+    wants a complete one soon. `bounds` is worked out when first needed, so that restoring and idling decode nothing.
     """
 
     packed: Packed
@@ -52,6 +52,8 @@ class ResourceMemory:
     reconciled_at: datetime | None = None
     quarantined: bool = False
     accept_removals: bool = False
+    pace: float = 1.0
+    unconfirmed: bool = False
     bounds: Bounds | None = None
 
     def bounds_for(self, kind: ResourceKind) -> Bounds:
@@ -109,6 +111,13 @@ class AccountMemory:
             meta = stream.head.resources.get(name, ResourceMeta())
             stream.resources[name] = ResourceMemory(Packed(domain), meta)
         return stream.resources[name]
+
+    def begin_again(self, domain: str) -> None:
+        """Have the stream's next reads be complete ones."""
+        for name in self.stream(domain).head.resources:
+            memory = self.resource(domain, name)
+            memory.meta = memory.meta.due_again()
+            memory.etag = None
 
     def link_status(self) -> LinkStatus | None:
         """The link's status as last told to consumers."""

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from connector.cadence import LIVE, Bounds, Intervals, Mode
 from connector.domains.registry import DOMAINS
 from connector.runtime.backend import BackendLimits
 from connector.runtime.poller import PollLimits
 
 
 @dataclass(frozen=True, slots=True)
-class Cadence:
-    """How often a resource kind is read: its head, and the whole of its window."""
-
-    head_interval_seconds: float
-    reconcile_interval_seconds: float
-
-
-@dataclass(frozen=True, slots=True)
 class WorkerOptions:
-    """How a shard is worked. `jitter_ratio` spreads every interval by that part of it, both ways."""
+    """How a shard is worked.
 
-    cadences: Mapping[str, Cadence] = field(default_factory=dict)
+    `modes` say how a domain is read unless a link says otherwise (live where neither does), `intervals` how often a
+    resource kind is read live, `bounds` how far that adapts. `jitter_ratio` spreads every interval by that part of it,
+    both ways.
+    """
+
+    modes: Mapping[str, Mode] = field(default_factory=dict)
+    intervals: Mapping[str, Intervals] = field(default_factory=dict)
+    bounds: Bounds = field(default_factory=Bounds)
     backends: Mapping[str, BackendLimits] = field(default_factory=dict)
     polls: PollLimits = field(default_factory=PollLimits)
     linger_seconds: float = 0.1
@@ -33,9 +33,17 @@ class WorkerOptions:
     shutdown_seconds: float = 10.0
     jitter_ratio: float = 0.1
 
-    def cadence(self, kind_name: str) -> Cadence:
-        """The cadence of a resource kind: as set, else the domain's own."""
-        if kind_name in self.cadences:
-            return self.cadences[kind_name]
+    def mode(self, domain: str) -> Mode:
+        """How a domain is read where the link does not say."""
+        return self.modes.get(domain, LIVE)
+
+    def intervals_of(self, kind_name: str) -> Intervals:
+        """The live intervals of a resource kind: as set, else the domain's own."""
+        if kind_name in self.intervals:
+            return self.intervals[kind_name]
         kind = next(kind for domain in DOMAINS.values() for kind in domain.resources if kind.name == kind_name)
-        return Cadence(kind.head_interval_seconds, kind.reconcile_interval_seconds)
+        return Intervals(kind.head_interval_seconds, kind.reconcile_interval_seconds)
+
+    def with_cadence_of(self, other: WorkerOptions) -> WorkerOptions:
+        """These options, read as `other` says."""
+        return replace(self, modes=other.modes, intervals=other.intervals, bounds=other.bounds)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from connector.cadence import Intervals, Live
 from connector.consent import require_consent
 from connector.domains.model import Feed
 from connector.domains.registry import DOMAINS
@@ -15,8 +15,8 @@ from connector.observe import Depth, Known, Observation, observe
 from connector.ports import Clock, Resource, Source
 from connector.runtime.commit_loop import CommitLoop
 from connector.runtime.memory import AccountMemory, ResourceMemory, resources_of
-from connector.runtime.options import Cadence
 from connector.runtime.poller import Gate, Poller, Reading
+from connector.runtime.timetable import Timetable
 from connector.runtime.writes import Write, prepare
 
 
@@ -33,14 +33,16 @@ class PollCounts:
 
 @dataclass(frozen=True, slots=True)
 class Polled:
-    """What one poll came to: how deep it read, and whether it committed anything."""
+    """What one poll came to: how deep it read, and whether it committed any change."""
 
     depth: Depth
-    committed: bool
+    changed: bool
 
 
-def choose_depth(resource: Resource, memory: ResourceMemory, cadence: Cadence, now: datetime) -> Depth:
-    """How deep the next read must be.
+def choose_depth(
+    resource: Resource, memory: ResourceMemory, intervals: Intervals, now: datetime, *, live: bool = True
+) -> Depth:
+    """How deep the next read must be; one that is not `live` reads everything.
 
     What one complete read made us suspect is confirmed or dropped by the next, which therefore is a complete one too.
     """
@@ -49,8 +51,13 @@ def choose_depth(resource: Resource, memory: ResourceMemory, cadence: Cadence, n
     if resource.kind.feed is Feed.WHOLE:
         return Depth.WHOLE
     swept_at = memory.meta.swept_at
-    due = swept_at is None or now >= swept_at + timedelta(seconds=cadence.reconcile_interval_seconds)
-    return Depth.RECONCILE if due or memory.suspicion or memory.accept_removals else Depth.HEAD
+    due = swept_at is None or now >= swept_at + timedelta(seconds=intervals.reconcile_interval_seconds)
+    return Depth.RECONCILE if due or not live or memory.suspicion or memory.accept_removals else Depth.HEAD
+
+
+def _mode(depth: Depth, *, live: bool) -> str:
+    """What events say of why they were read: complete reads outside live mode are snapshots, whatever the feed."""
+    return Depth.WHOLE.value if depth is Depth.RECONCILE and not live else depth.value
 
 
 def _resources_after(
@@ -67,11 +74,11 @@ def _resources_after(
 class Polls:
     """Runs polls against one source and commits what they show."""
 
-    def __init__(self, source: Source, poller: Poller, clock: Clock, cadences: Callable[[str], Cadence]) -> None:
+    def __init__(self, source: Source, poller: Poller, clock: Clock, timetable: Timetable) -> None:
         self._source = source
         self._poller = poller
         self._clock = clock
-        self.cadence = cadences
+        self._timetable = timetable
         self.counts = PollCounts()
 
     def gate(self, account: AccountMemory, domain: str) -> str:
@@ -102,13 +109,14 @@ class Polls:
         """
         memory = account.resource(resource.domain, resource.name)
         if depth is None:
-            depth = choose_depth(resource, memory, self.cadence(resource.kind.name), self._clock.now())
+            intervals, live = self._timetable.intervals(account, resource), self._live(account, resource)
+            depth = choose_depth(resource, memory, intervals, self._clock.now(), live=live)
         gate: Gate = lambda: self.gate(account, resource.domain)  # noqa: E731  # a closure with a declared type
         self.counts.polls += 1
-        committed = False
+        changed = False
         async for reading in self._poller.readings(resource, memory, depth, gate):
-            committed |= await self._take(account, resource, memory, reading, commits)
-        return Polled(depth, committed)
+            changed |= await self._take(account, resource, memory, reading, commits)
+        return Polled(depth, changed)
 
     async def _take(
         self,
@@ -118,12 +126,17 @@ class Polls:
         reading: Reading,
         commits: CommitLoop,
     ) -> bool:
-        """Believe a reading and commit what it shows; True where there was something to commit."""
+        """Believe a reading and commit what it shows; True where that was a change."""
+        live = self._live(account, resource)
+        if not live:
+            # A snapshot is looked into each time: that it was made is committed, lest a restart make it once more.
+            reading = replace(reading, digest=None, etag=None)
         for name, count in (reading.unknown_fields or {}).items():
             self.counts.unknown_fields[name] = self.counts.unknown_fields.get(name, 0) + count
         if reading.read is None:
             self.counts.unchanged += 1
             self._note(resource, memory, reading, complete=memory.meta.swept_at is not None)
+            self._pace(memory, reading, changed=False, doubtful=False)
             return False
         # The read may have opened the window already, to know where to stop.
         opened = reading.opened or memory.packed.open()
@@ -152,11 +165,13 @@ class Polls:
                 backend=resource.kind.backend,
                 api_version=self._source.api_version,
                 parser_version=self._source.parser_version,
-                mode=reading.depth.value,
+                mode=_mode(reading.depth, live=live),
             ),
             domain=DOMAINS[resource.domain],
             expected=frozenset(name for domain, name in resources if domain == resource.domain),
         )
+        doubtful = observation.suspicion.beyond(memory.suspicion)
+        changed = write is not None and bool(write.changes)
         if write is not None:
             await commits.submit(write)
             self.counts.committed += 1
@@ -164,7 +179,20 @@ class Polls:
         else:
             memory.suspicion = observation.suspicion
         self._note(resource, memory, reading, complete=observation.complete)
-        return write is not None
+        self._pace(memory, reading, changed=changed, doubtful=doubtful)
+        return changed
+
+    def _live(self, account: AccountMemory, resource: Resource) -> bool:
+        return isinstance(self._timetable.mode(account, resource.domain), Live)
+
+    def _pace(self, memory: ResourceMemory, reading: Reading, *, changed: bool, doubtful: bool) -> None:
+        """What a read showed decides how soon the next one comes; a first sync shows what was, not what happens."""
+        if reading.depth is Depth.BACKFILL:
+            memory.unconfirmed = True
+            return
+        if reading.depth is not Depth.HEAD:
+            memory.unconfirmed = doubtful
+        self._timetable.note(memory, active=changed or doubtful)
 
     def _note(self, resource: Resource, memory: ResourceMemory, reading: Reading, *, complete: bool) -> None:
         """What lives in memory only: written with the next commit, if at all."""

@@ -5,15 +5,14 @@ Supervised by whoever runs it: it ends by returning when asked to stop, or by ra
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from datetime import timedelta
 from random import Random
 
 import anyio
 from anyio.abc import TaskGroup
 
-from connector.domains.registry import DOMAINS
+from connector.cadence import Mode, Off
 from connector.ports import Clock, Journal, Shard, Source, Vault
 from connector.runtime.backend import Backend
 from connector.runtime.commit_loop import CommitLoop
@@ -27,15 +26,15 @@ from connector.runtime.paced_source import PacedSource
 from connector.runtime.poller import Poller
 from connector.runtime.polls import Polls
 from connector.runtime.sealed_state import Subject
+from connector.runtime.timetable import Timetable, mode_of
 from connector.telemetry import logger
-
-PATIENCE_INTERVALS = 3
-PATIENCE_SECONDS = 5.0
-"""A stream is behind when it was not read well for this many of its intervals, and this long on top."""
 
 
 class ShardWorker:
-    """Works one shard of the journal. `isolation` is what earlier lives have found out about its streams."""
+    """Works one shard of the journal.
+
+    `isolation` is what earlier lives have found out about its streams, `timetable` what all shards are read by.
+    """
 
     def __init__(
         self,
@@ -48,6 +47,7 @@ class ShardWorker:
         options: WorkerOptions,
         random: Random,
         isolation: Isolation | None = None,
+        timetable: Timetable | None = None,
     ) -> None:
         self.number = number
         self._isolation = isolation or Isolation(clock)
@@ -58,7 +58,9 @@ class ShardWorker:
         self._log = logger(__name__).bind(shard=number)
         self._board = JobBoard(clock, options, random)
         self._source = PacedSource(source, clock, self._board.backends)
-        self.polls = Polls(self._source, Poller(self._source, options.polls), clock, options.cadence)
+        self._timetable = timetable or Timetable(options, clock)
+        self._read_by = self._timetable.options
+        self.polls = Polls(self._source, Poller(self._source, options.polls), clock, self._timetable)
         self.accounts: dict[str, AccountMemory] = {}
         self.restored = anyio.Event()
         """Set once the shard is ours and memory mirrors it."""
@@ -106,6 +108,7 @@ class ShardWorker:
             lifecycle=self.lifecycle,
             clock=self._clock,
             options=self._options,
+            timetable=self._timetable,
         )
         tasks.start_soon(self.commits.run)
         self.restored.set()
@@ -139,11 +142,16 @@ class ShardWorker:
             if account is None:
                 subject = Subject(command.account_id, await self._vault.data_key(command.account_id))
                 account = self.accounts.setdefault(command.account_id, AccountMemory(command.account_id, subject))
+            before = self._modes(account, self._read_by)
             await self.lifecycle.apply(account, command)
             self._log.info("command_applied", account_id=account.account_id, command=command.kind)
             if command.kind in {"connect", "resume"}:
                 self._board.forgive(account.account_id)
                 self._schedule_profile(account)
+            self._read_anew(account, before)
+            if command.kind == "accept_removals":
+                self._read_soon(account, command.domain)
+        self._adopt_cadence()
         await self._end_sessions()
 
     async def checkpoint(self) -> None:
@@ -152,10 +160,8 @@ class ShardWorker:
             await self.runner.look_at_consent(account)
             await self.lifecycle.close_owed(account)
         await self._end_sessions()
-        kinds = [kind.name for domain in DOMAINS.values() for kind in domain.resources]
-        patience = {name: self._patience(name) for name in kinds}
         told = checkpoint_of(
-            self.number, self.accounts.values(), self._clock.now(), patience, held=self._isolation.held
+            self.number, self.accounts.values(), self._clock.now(), self._timetable, held=self._isolation.held
         )
         await self.lifecycle.checkpoint(self.accounts[shard_subject(self.number)], told)
         counts = self.polls.counts
@@ -185,6 +191,35 @@ class ShardWorker:
             if account.link is not None and account.link.over:
                 await self.runner.end_session(account)
 
+    def _modes(self, account: AccountMemory, options: WorkerOptions) -> dict[str, Mode]:
+        domains = account.link.domains if account.link is not None else ()
+        return {domain: mode_of(options, account, domain) for domain in domains}
+
+    def _adopt_cadence(self) -> None:
+        """Where the settings say something else than when last looked, every stream gets its turns anew, spread."""
+        before, self._read_by = self._read_by, self._timetable.options
+        if before is self._read_by:
+            return
+        self._board.options = self._read_by
+        for account in self.accounts.values():
+            self._board.put_again(Job(account.account_id, *key) for key in account.resources)
+            self._read_anew(account, self._modes(account, before))
+
+    def _read_anew(self, account: AccountMemory, before: Mapping[str, Mode]) -> None:
+        """Streams that are read in another mode than `before` have their turn at once, if they are due in it."""
+        for domain, was in before.items():
+            if self._timetable.mode(account, domain) == was:
+                continue
+            if isinstance(was, Off):
+                account.begin_again(domain)
+                self._schedule_profile(account)
+            self._read_soon(account, domain)
+
+    def _read_soon(self, account: AccountMemory, domain: str | None) -> None:
+        for key in account.resources:
+            if key[0] == domain:
+                self._board.put(Job(account.account_id, *key), 0.0)
+
     async def _dispatch(self, backend: Backend, jobs: TaskGroup) -> None:
         slots = anyio.Semaphore(backend.limits.maximum_concurrency)
         while True:
@@ -207,7 +242,3 @@ class ShardWorker:
         job = Job(account.account_id, "", PROFILE)
         if wanted(job, account):
             self._board.put(job, 0.0)
-
-    def _patience(self, kind_name: str) -> timedelta:
-        interval = self._options.cadence(kind_name).head_interval_seconds
-        return timedelta(seconds=PATIENCE_INTERVALS * interval + PATIENCE_SECONDS)

@@ -72,7 +72,10 @@ def prepare(
     domain: Domain,
     expected: frozenset[str],
 ) -> Write | None:
-    """What a read wants committed; None when there is nothing to tell and nothing that must survive a restart."""
+    """What a read wants committed; None when there is nothing to tell and nothing that must survive a restart.
+
+    Of a complete read without a digest, and with nothing left to confirm, that it was made must survive one.
+    """
     changes = _with_parties(diff(opened.entities, observation.believed), account, domain)
     meta = _meta_after(resource, memory.meta, reading, observation)
     reopening = account.stream(resource.domain).head.status == "closed"
@@ -80,6 +83,7 @@ def prepare(
         reopening
         or meta.backfilled != memory.meta.backfilled
         or (meta.swept_at is not None and memory.meta.swept_at is None)
+        or (reading.digest is None and observation.complete and not observation.suspicion)
     )
     if not changes and not milestone and meta.bound == memory.meta.bound:
         return None

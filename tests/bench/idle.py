@@ -8,8 +8,8 @@ from pathlib import Path
 
 import anyio
 
+from connector.cadence import Intervals
 from connector.runtime.connector import worker_options
-from connector.runtime.options import Cadence
 from connector.runtime.polls import PollCounts
 from tests.bench.comparison import COLUMNS, Comparison
 from tests.bench.linked import CONCURRENCY, Place, connect, opened_edges, worker_of
@@ -19,7 +19,7 @@ from tests.bench.rig import Rig
 from tests.bench.table import Table
 
 OURS = "connector"
-SATURATING = Cadence(head_interval_seconds=0.001, reconcile_interval_seconds=1e9)
+SATURATING = Intervals(head_interval_seconds=0.001, reconcile_interval_seconds=1e9)
 """Every account is due again at once, and no complete read comes in between."""
 WARM_ROUNDS = 3
 LOOK_SECONDS = 0.01
@@ -40,7 +40,7 @@ def require_idle(before: PollCounts, after: PollCounts) -> None:
 async def poll(place: Place, base_url: str, holders: int, polls: int) -> Sample:
     """Idle head polls of a connector that was restarted with everything known, through scheduler and job runner."""
     settings = place.settings(base_url)
-    options = replace(worker_options(settings), cadences={"transactions": SATURATING})
+    options = replace(worker_options(settings), intervals={"transactions": SATURATING})
     async with opened_edges(settings) as edges:
         await connect(edges, settings, holders)
         async with worker_of(edges, options).opened_by_hand() as first:

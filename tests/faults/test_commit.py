@@ -12,11 +12,11 @@ from typing import Any, cast
 
 import pytest
 
+from connector.cadence import Intervals
 from connector.cli import exits, main
 from connector.errors import FencedError, JournalError
 from connector.journal.sqlite import SqliteShard
 from connector.ports import Commit, Journal
-from connector.runtime.options import Cadence
 from tests.contract.journal.backends import Backend, SqliteBackend
 from tests.support.log_watch import Log
 from tests.support.virtual_clock import VirtualClock
@@ -25,7 +25,7 @@ from tests.support.world import OPTIONS, World, people
 HOLDER = "borrower"
 NARROW_BYTES = 1_500
 KINDS = ("transactions", "loan", "points", "vouchers")
-RUNTIME = replace(OPTIONS, cadences=dict.fromkeys(KINDS, Cadence(5.0, 10.0)))
+RUNTIME = replace(OPTIONS, intervals=dict.fromkeys(KINDS, Intervals(5.0, 10.0)))
 
 
 Lost = list[Callable[[], None]]

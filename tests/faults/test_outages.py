@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from connector.cadence import Intervals
 from connector.runtime.backend import BackendLimits
-from connector.runtime.options import Cadence
 from connector.runtime.shard_worker import ShardWorker
 from tests.contract.journal.backends import Backend
 from tests.support.log_watch import Log
@@ -28,7 +28,7 @@ KINDS = ("transactions", "loan", "points", "vouchers")
 RUNTIME = replace(
     OPTIONS,
     backends=dict.fromkeys(BACKENDS, LIMITS),
-    cadences=dict.fromkeys(KINDS, Cadence(10.0, 20.0)),
+    intervals=dict.fromkeys(KINDS, Intervals(10.0, 20.0)),
     command_interval_seconds=30.0,
     degraded_after_seconds=120.0,
 )
@@ -133,7 +133,7 @@ async def test_a_long_outage_degrades_the_link_and_its_end_recovers_it(world: Wo
         outage = world.strike("server_error", backend="bank", count=None, params={"status": 500})
         world.bank.step()
         known = len(await world.told("transactions"))
-        await pass_time(world, 300)
+        await pass_time(world, 340)
         assert (await world.links_told(account_id))[2:] == ["LinkDegraded"]
         # An outage is not *no data*: nothing of the feed was believed to be gone.
         assert len(await world.told("transactions")) == known

@@ -9,10 +9,10 @@ from typing import Any, cast
 
 import pytest
 
+from connector.cadence import Intervals
 from connector.proving.broker import Broker
 from connector.runtime import connector
 from connector.runtime.isolation import Isolation, Stream
-from connector.runtime.options import Cadence
 from tests.conftest import QUICK
 from tests.contract.journal.backends import KafkaBackend, fresh_kafka
 from tests.kafka.raw import configure
@@ -27,7 +27,7 @@ LIMIT_BYTES = 20_000
 KINDS = ("transactions", "loan", "points", "vouchers")
 # Long enough that one commit gathers what all streams have to say.
 RUNTIME = replace(
-    OPTIONS, linger_seconds=3.0, command_interval_seconds=10.0, cadences=dict.fromkeys(KINDS, Cadence(20.0, 40.0))
+    OPTIONS, linger_seconds=3.0, command_interval_seconds=10.0, intervals=dict.fromkeys(KINDS, Intervals(20.0, 40.0))
 )
 
 

@@ -22,6 +22,7 @@ import anyio
 import httpx
 
 from connector.avro import decode_event
+from connector.cadence import parse_mode
 from connector.clock import SystemClock
 from connector.consent import Consent
 from connector.domains.registry import DOMAINS
@@ -42,6 +43,7 @@ from connector.sandbox.oracle import Verdict, judge
 from connector.sandbox.scenario import Scenario, load_scenario
 from connector.sandbox.wire import dumps
 from connector.sealing import Sealer
+from connector.settings import Settings
 from connector.sources.zindigi.http import BankHttp
 from connector.sources.zindigi.options import ZindigiOptions
 from connector.sources.zindigi.source import ZindigiSource
@@ -199,10 +201,21 @@ class World:
             accounts.append(account_id)
         return accounts
 
-    async def command(self, kind: Any, account_id: str, *, link: Link | None = None, domain: str | None = None) -> None:
-        """Append a command, as a command line does."""
+    async def command(
+        self,
+        kind: Any,
+        account_id: str,
+        *,
+        link: Link | None = None,
+        domain: str | None = None,
+        cadence: Mapping[str, str | None] | None = None,
+    ) -> None:
+        """Append a command, as a command line does; `cadence` by domain, None for what the settings say."""
         self.commands += 1
-        command = Command(f"cmd_{self.commands}", kind, account_id, self.clock.now(), link, domain)
+        modes = tuple(
+            (name, None if text is None else parse_mode(text)) for name, text in sorted((cadence or {}).items())
+        )
+        command = Command(f"cmd_{self.commands}", kind, account_id, self.clock.now(), link, domain, modes)
         await self.reader.append_command(command)
 
     def worker(self) -> ShardWorker:
@@ -238,12 +251,12 @@ class World:
                 stop.set()
 
     @asynccontextmanager
-    async def at_work(self) -> AsyncIterator[None]:
+    async def at_work(self, reload: Callable[[], Settings] | None = None) -> AsyncIterator[None]:
         """The connector as `zindigi run` works it, on the virtual clock: a dropped shard is taken up again."""
         vault = cast("Vault", Counted(self.vault, self.activity))
         edges = Edges(self.journal, vault, self.source, self.clock)
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(work, edges, self.options)
+            tasks.start_soon(work, edges, self.options, reload)
             await self.activity.settle()
             yield
             tasks.cancel_scope.cancel()

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from connector.cadence import Off, PeriodicSnapshot
 from connector.links import Command, Link, apply_command
 
 LINK = Link("acc", 3, "app-session", "shop till", frozenset({"lending"}), None)
@@ -57,6 +58,26 @@ def test_a_word_about_removals_leaves_the_link_alone() -> None:
     assert apply_command(LINK, command("accept_removals")) == LINK
 
 
-@pytest.mark.parametrize("kind", ["pause", "resume", "remove", "accept_removals"])
+def a_cadence(**wished: Any) -> Command:
+    return replace(command("cadence"), cadence=tuple(sorted(wished.items())))
+
+
+def test_a_cadence_is_asked_for_domain_by_domain_and_given_up_again() -> None:
+    slow = apply_command(LINK, a_cadence(lending=PeriodicSnapshot(3600), loyalty=Off()))
+    assert slow == replace(LINK, generation=4, cadence=(("lending", PeriodicSnapshot(3600)), ("loyalty", Off())))
+    assert (slow.mode("loyalty"), slow.mode("cards")) == (Off(), None)
+    assert apply_command(slow, a_cadence(loyalty=Off())) == slow
+    assert apply_command(slow, a_cadence(loyalty=None)) == replace(
+        LINK, generation=5, cadence=(("lending", PeriodicSnapshot(3600)),)
+    )
+
+
+def test_a_renewed_link_is_read_as_before_and_one_that_was_removed_is_not() -> None:
+    off = replace(LINK, cadence=(("lending", Off()),))
+    assert apply_command(off, command("connect", LINK)) == replace(off, generation=4)
+    assert apply_command(replace(off, removed=True), command("connect", LINK)) == replace(LINK, generation=4)
+
+
+@pytest.mark.parametrize("kind", ["pause", "resume", "remove", "accept_removals", "cadence"])
 def test_without_a_link_there_is_nothing_to_change(kind: str) -> None:
     assert apply_command(None, command(kind)) is None

@@ -137,6 +137,19 @@ class TestRefusals:
         assert any(line.startswith("log.format = 'jsn' (--set): ") and "mean json?" in line for line in lines)
         assert len(lines) == 3
 
+    def test_a_cadence_that_there_is_not(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("ZINDIGI_CADENCE__LOYALTY", "hourly")
+        said = refused()
+        assert said.startswith("cadence.loyalty = 'hourly' ($ZINDIGI_CADENCE__LOYALTY): 'hourly' is no cadence; there ")
+        assert "snapshot@06:00,18:00" in said
+
+    def test_a_cadence_of_each_domain(self) -> None:
+        settings = load_settings(flags={"cadence.loyalty": "snapshot@18:00,06:00"}).settings
+        assert {name: str(settings.cadence.mode(name)) for name in DOMAINS} == {
+            **dict.fromkeys(DOMAINS, "live"),
+            "loyalty": "snapshot@06:00,18:00",
+        }
+
     def test_an_unknown_variable(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("ZINDIGI_VAULT__MASTERKEY", SECRET)
         said = refused()

@@ -3,13 +3,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
 import anyio
 import pytest
 
 from connector.avro import encode_event
+from connector.cadence import DailySnapshot, PeriodicSnapshot
 from connector.cli import exits
 from connector.cli.consent_form import WIDTH, write_consent_form
 from connector.cli.exits import exit_code
@@ -176,7 +177,7 @@ class TestTheFrame:
     def test_errors_of_several_tasks_are_each_said_once(
         self, zindigi: Zindigi, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        async def run_connector(_settings: Settings, _master_key: bytes) -> None:
+        async def run_connector(_settings: Settings, _master_key: bytes, **_reload: object) -> None:
             held = ConfigurationError("the journal is held by pid 7")
             raise ExceptionGroup("shards", [ExceptionGroup("inner", [held, held])])
 
@@ -266,6 +267,56 @@ class TestLinks:
         code, _, err = zindigi("link", "accept-removals", "mine", "loyalti")
         assert code == exits.USAGE
         assert "did you mean loyalty?" in err
+
+    def test_a_cadence_is_shown_changed_and_shown_before_it_is_applied(
+        self, zindigi: Zindigi, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        linked()
+        code, out, _ = zindigi("link", "cadence", "mine")
+        assert code == exits.OK
+        assert out.splitlines()[1].split() == ["loyalty", "live", "default"]
+        code, _, err = zindigi("link", "cadence", "mine", "loyalty=snapshot@06:00,18:00", "--wait-seconds", "0")
+        assert code == exits.OK
+        assert "applied as soon as the connector runs" in err
+        assert [(command.kind, command.cadence) for command in pending()] == [
+            ("cadence", (("loyalty", DailySnapshot((time(6), time(18)))),))
+        ]
+        out = zindigi("link", "cadence", "mine")[1]
+        assert out.splitlines()[1].split() == ["loyalty", "snapshot@06:00,18:00", "link", "not", "applied", "yet"]
+        assert zindigi("link", "cadence", "mine", "all=default", "--wait-seconds", "0")[0] == exits.OK
+        monkeypatch.setenv("ZINDIGI_CADENCE__LOYALTY", "snapshot/6h")
+        [line] = zindigi("link", "cadence", "mine", "--json")[1].splitlines()
+        assert json.loads(line) == {
+            "domain": "loyalty",
+            "cadence": "snapshot/6h",
+            "from": "$ZINDIGI_CADENCE__LOYALTY",
+            "applied": True,
+        }
+
+    def test_the_list_shows_a_link_s_own_cadence(self, zindigi: Zindigi) -> None:
+        slow = replace(a_link(ACCOUNT), cadence=(("loyalty", PeriodicSnapshot(21_600)),))
+        journal_with(Commit(0, 1, (), (), links=(slow, a_link(OTHER, "other"))))
+        _, mine, other = zindigi("link", "list")[1].splitlines()
+        assert mine.split()[-1] == "loyalty=snapshot/6h"
+        assert other.split()[-1] == "-"
+        assert json.loads(zindigi("link", "list", "--json")[1].splitlines()[0])["cadence"] == {"loyalty": "snapshot/6h"}
+
+    @pytest.mark.parametrize(
+        ("change", "said"),
+        [
+            ("loyalty", "it must be DOMAIN=MODE"),
+            ("loyalti=off", "did you mean loyalty?"),
+            ("loyalty=hourly", "there are live, live:30s/30m, snapshot@06:00,18:00"),
+            ("loyalty=snapshot@6", "'6' is no time of day"),
+            ("lending=off", "does not ask for lending"),
+        ],
+    )
+    def test_a_cadence_that_cannot_be_is_told_what_can(self, zindigi: Zindigi, change: str, said: str) -> None:
+        linked()
+        code, _, err = zindigi("link", "cadence", "mine", change)
+        assert code == exits.USAGE
+        assert said in err
+        assert pending() == []
 
     @pytest.mark.parametrize("command", [("pause", "mine"), ("resume", "mine"), ("accept-removals", "mine", "loyalty")])
     def test_a_removed_link_changes_no_more(self, zindigi: Zindigi, command: tuple[str, ...]) -> None:

@@ -10,9 +10,10 @@ import anyio
 import pytest
 from anyio.abc import TaskGroup
 
+from connector.cadence import Intervals
 from connector.runtime.backend import BackendLimits
 from connector.runtime.job_board import PROFILE, Job, JobBoard
-from connector.runtime.options import Cadence, WorkerOptions
+from connector.runtime.options import WorkerOptions
 from tests.support.virtual_clock import VirtualClock
 
 RESOURCES = 10_000
@@ -26,7 +27,7 @@ SEED = 20260301
 
 def board(clock: VirtualClock) -> JobBoard:
     options = WorkerOptions(
-        cadences={"transactions": Cadence(INTERVAL_SECONDS, INTERVAL_SECONDS)},
+        intervals={"transactions": Intervals(INTERVAL_SECONDS, INTERVAL_SECONDS)},
         backends={"bank": BackendLimits(CONCURRENCY, RATE_PER_SECOND, 5, 15.0, 300.0)},
         jitter_ratio=JITTER,
     )
@@ -120,6 +121,13 @@ async def test_intervals_are_spread_by_the_jitter_and_no_more() -> None:
         queue.take(due)
     assert 100.0 * (1 - JITTER) <= min(moments) < 95.0
     assert 105.0 < max(moments) <= 100.0 * (1 + JITTER)
+
+
+@pytest.mark.anyio
+async def test_an_exact_moment_is_not_spread() -> None:
+    tried = board(VirtualClock())
+    tried.put(jobs(1)[0], 100.0, exact=True)
+    assert tried._queues["bank"].next_due() == 100.0
 
 
 @pytest.mark.anyio

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from connector.cadence import Intervals
 from connector.consent import Consent
 from connector.domains.model import BookingKey
 from connector.domains.registry import DOMAINS
@@ -14,14 +15,13 @@ from connector.observe import Depth, Suspicion
 from connector.ports import Resource
 from connector.runtime.job_board import PROFILE, Job, wanted
 from connector.runtime.memory import AccountMemory, ResourceMemory
-from connector.runtime.options import Cadence
 from connector.runtime.packing import Packed
 from connector.runtime.polls import choose_depth
 from connector.runtime.sealed_state import Subject
 from connector.state import ResourceMeta
 
 NOW = datetime(2026, 3, 1, 9, tzinfo=UTC)
-CADENCE = Cadence(head_interval_seconds=30.0, reconcile_interval_seconds=1800.0)
+INTERVALS = Intervals(head_interval_seconds=30.0, reconcile_interval_seconds=1800.0)
 RECENT = NOW - timedelta(seconds=1799)
 DUE = NOW - timedelta(seconds=1800)
 
@@ -56,16 +56,32 @@ def memory(domain: str, **meta: object) -> ResourceMemory:
 )
 def test_the_depth_follows_what_was_read_and_when(name: str, meta: dict[str, object], depth: Depth) -> None:
     found = resource(name)
-    assert choose_depth(found, memory(found.domain, **meta), CADENCE, NOW) is depth
+    assert choose_depth(found, memory(found.domain, **meta), INTERVALS, NOW) is depth
 
 
 def test_a_suspicion_or_an_operator_s_word_wants_a_complete_read_at_once() -> None:
     known = memory("transactions", backfilled=True, swept_at=RECENT)
     known.suspicion = Suspicion(absent=frozenset({"t-1"}))
-    assert choose_depth(resource("transactions"), known, CADENCE, NOW) is Depth.RECONCILE
+    assert choose_depth(resource("transactions"), known, INTERVALS, NOW) is Depth.RECONCILE
     known.suspicion = Suspicion()
     known.accept_removals = True
-    assert choose_depth(resource("transactions"), known, CADENCE, NOW) is Depth.RECONCILE
+    assert choose_depth(resource("transactions"), known, INTERVALS, NOW) is Depth.RECONCILE
+
+
+@pytest.mark.parametrize(("name", "depth"), [("transactions", Depth.RECONCILE), ("loan", Depth.WHOLE)])
+def test_a_snapshot_reads_everything_however_lately_it_was_read(name: str, depth: Depth) -> None:
+    found = resource(name)
+    known = memory(found.domain, backfilled=True, swept_at=NOW)
+    assert choose_depth(found, known, INTERVALS, NOW, live=False) is depth
+
+
+def test_only_more_to_confirm_asks_for_another_read() -> None:
+    absent = Suspicion(absent=frozenset({"t-1", "t-2"}))
+    assert absent.beyond(Suspicion())
+    assert Suspicion(absent=frozenset({"t-1", "t-3"})).beyond(absent)
+    assert not absent.beyond(absent)
+    assert not Suspicion(absent=frozenset({"t-1"})).beyond(absent)
+    assert not Suspicion().beyond(absent)
 
 
 def account(link: Link | None) -> AccountMemory:

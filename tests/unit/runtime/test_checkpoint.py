@@ -1,0 +1,86 @@
+"""What a shard vouches for when some of its streams rest: each up to its last read, and nobody further."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from connector.cadence import parse_mode
+from connector.consent import Consent
+from connector.domains.lifecycle import Checkpoint
+from connector.domains.registry import DOMAINS
+from connector.links import Link
+from connector.ports import Resource
+from connector.runtime.lifecycle import MAXIMUM_BEHIND, checkpoint_of
+from connector.runtime.memory import AccountMemory
+from connector.runtime.options import WorkerOptions
+from connector.runtime.sealed_state import Subject
+from connector.runtime.timetable import Timetable
+from connector.state import StreamHead
+from tests.support.virtual_clock import START, VirtualClock
+
+NOW = START
+RECENT = NOW - timedelta(seconds=20)
+EARLIER = NOW - timedelta(hours=3)
+DAILY = "snapshot@06:00"
+KIND = DOMAINS["lending"].resources[0]
+
+
+def account(number: int, cadence: str, read_at: datetime | None) -> AccountMemory:
+    name = f"acc_{number}"
+    domains = frozenset({"lending"})
+    consent = Consent("cns", domains, NOW, NOW + timedelta(days=1), "0" * 64, "en")
+    link = Link(name, 1, "app-session", "x", domains, consent, cadence=(("lending", parse_mode(cadence)),))
+    made = AccountMemory(name, Subject(name, bytes(32)), link)
+    made.resources = {("lending", KIND.name): Resource(name, "lending", KIND, KIND.name)}
+    made.stream("lending").head = StreamHead(status="live")
+    memory = made.resource("lending", KIND.name)
+    memory.meta = replace(memory.meta, backfilled=True, swept_at=read_at)
+    memory.read_at = memory.reconciled_at = read_at
+    return made
+
+
+def told(*accounts: AccountMemory) -> Checkpoint:
+    timetable = Timetable(WorkerOptions(), VirtualClock())
+    return checkpoint_of(0, accounts, NOW, timetable, held=lambda _stream: False)
+
+
+def test_what_rests_is_listed_with_its_last_read_and_holds_nobody_back() -> None:
+    said = told(account(1, "live", RECENT), account(2, DAILY, EARLIER), account(3, "off", EARLIER))
+    assert (said.polled_until, said.reconciled_until, said.streams) == (RECENT, RECENT, 3)
+    assert [(row.status, row.polled_until) for row in said.behind] == [("SNAPSHOT", EARLIER), ("OFF", EARLIER)]
+    assert said.behind_count == 2
+
+
+def test_what_the_list_has_no_room_for_holds_the_shard_back_and_nothing_is_vouched_for_too_far() -> None:
+    resting = [account(number, DAILY, EARLIER + timedelta(seconds=number)) for number in range(MAXIMUM_BEHIND + 2)]
+    said = told(account(9999, "live", RECENT), *resting)
+    assert said.behind_count == len(said.behind) == MAXIMUM_BEHIND
+    unlisted = EARLIER + timedelta(seconds=MAXIMUM_BEHIND)
+    assert (said.polled_until, said.reconciled_until) == (unlisted, unlisted)
+
+
+@pytest.mark.parametrize(
+    ("cadence", "read_at", "status"),
+    [
+        (DAILY, NOW - timedelta(hours=27), "STALE"),
+        (DAILY, None, "NOT_READY"),
+        ("live", EARLIER, "STALE"),
+        ("live", None, "NOT_READY"),
+        ("off", None, "OFF"),
+        ("snapshot/6h", NOW - timedelta(hours=13), "STALE"),
+    ],
+)
+def test_each_mode_has_its_own_measure_of_late(cadence: str, read_at: datetime | None, status: str) -> None:
+    [row] = told(account(1, cadence, read_at)).behind
+    assert (row.status, row.polled_until) == (status, read_at)
+
+
+def test_a_snapshot_of_an_earlier_life_is_neither_late_nor_vouched_for() -> None:
+    """When it was read is known, but not from when on the bank's answer speaks."""
+    rested = account(1, DAILY, EARLIER)
+    rested.resource("lending", KIND.name).read_at = None
+    [row] = told(rested).behind
+    assert (row.status, row.polled_until) == ("SNAPSHOT", None)
