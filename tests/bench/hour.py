@@ -7,76 +7,39 @@ restored; every read goes through the job runner of `run`.
 from __future__ import annotations
 
 import tracemalloc
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from typing import Any
-from urllib.parse import parse_qsl
 
 import anyio
 from anyio import to_thread
 
-from connector.domains.model import Feed
 from connector.domains.registry import DOMAINS
+from connector.ports import Commit
 from connector.runtime.connector import worker_options
 from connector.runtime.job_board import PROFILE, Job
 from connector.runtime.memory import AccountMemory
 from connector.runtime.options import WorkerOptions
-from tests.bench.canned_bank import TOKEN
+from connector.runtime.sealed_state import StateKey
 from tests.bench.cloned_state import Original, populate, run_originals, shared_part
-from tests.bench.hour_figures import HOUR_SECONDS, LOGIN, OURS, Active, Depth, Footprint, Hour, Polls, Upkeep
+from tests.bench.hour_figures import OURS, Active, Depth, Footprint, Hour, Polls, Upkeep
 from tests.bench.linked import CONCURRENCY, HandDriven, Place, opened_edges, worker_of
 from tests.bench.measure import Sample, metered
+from tests.bench.passes import Pass, passes_of
 from tests.bench.raw_http import CLIENTS
 from tests.bench.recording import RecordingJournal
+from tests.bench.replayed import run_replay
 from tests.bench.resident import GAUGES, Gauge, open_empty
 from tests.bench.rig import Rig
-from tests.bench.shared_bank import Asked, RunningSharedBank, Stepped, running_shared_bank
+from tests.bench.shared_bank import RunningSharedBank, Stepped, running_shared_bank
 
-WARM_REQUESTS = 200
 UPKEEP_TIMES = 20
 LONG_AGO = timedelta(days=365)
 READINGS: tuple[Depth, ...] = ("head", "complete", "head")
 """How everything is read that an hour may have changed; the last confirms what the complete one suspected."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pass:
-    """One kind of resource read at one depth; `turns_an_hour` is how often that is due at default cadence."""
-
-    domain: str
-    kind: str
-    depth: Depth
-    turns_an_hour: float
-
-    def jobs(self, accounts: Iterable[AccountMemory]) -> list[Job]:
-        """Reads of every such resource of these accounts."""
-        if self.kind == PROFILE:
-            return [Job(account.account_id, "", PROFILE) for account in accounts]
-        return [
-            Job(account.account_id, domain, name)
-            for account in accounts
-            for (domain, name), resource in account.resources.items()
-            if resource.kind.name == self.kind
-        ]
-
-
-def passes_of(options: WorkerOptions) -> list[Pass]:
-    """Every kind of resource of every registered domain, at the depths that it has; and the login itself."""
-    found = [Pass(LOGIN, PROFILE, "head", HOUR_SECONDS / options.profile_interval_seconds)]
-    for domain in DOMAINS.values():
-        for kind in domain.resources:
-            cadence = options.cadence(kind.name)
-            turns = HOUR_SECONDS / cadence.head_interval_seconds
-            if kind.feed is Feed.WHOLE:
-                found.append(Pass(domain.name, kind.name, "head", turns))
-                continue
-            # A complete read takes the turn of a head read.
-            complete = min(turns, HOUR_SECONDS / cadence.reconcile_interval_seconds)
-            found.append(Pass(domain.name, kind.name, "head", turns - complete))
-            found.append(Pass(domain.name, kind.name, "complete", complete))
-    return found
 
 
 def let_complete_reads_be_due(worker: HandDriven, jobs: Iterable[Job]) -> None:
@@ -110,46 +73,6 @@ async def read_idle(worker: HandDriven, one: Pass, jobs: Sequence[Job]) -> Sampl
     if (polls, unchanged, counts.committed) != (expected, expected, before.committed) or worker.failing:
         raise RuntimeError(f"{one.kind}, {one.depth}: of {expected} reads {polls} were polls and {unchanged} idle")
     return sample
-
-
-async def replay(base_url: str, client: str, batches: Sequence[Sequence[Asked]]) -> list[Sample]:
-    """The same requests again, batch by batch, bodies read and not looked at."""
-    async with CLIENTS[client](base_url) as ask:
-
-        async def send(one: Asked) -> None:
-            headers = {"Authorization": f"Bearer {TOKEN}{one.number}", "X-Device-Id": f"device-{one.number}"}
-            if one.tag is not None:
-                headers["If-None-Match"] = one.tag
-            content = None
-            if one.content is not None:
-                content = one.content.encode()
-                headers["Content-Type"] = "application/json"
-            path, _, query = one.target.partition("?")
-            await ask(path, dict(parse_qsl(query)), headers, content)
-
-        async def together(requests: Sequence[Asked]) -> None:
-            waiting = iter(requests)
-
-            async def lane() -> None:
-                for one in waiting:
-                    await send(one)
-
-            async with anyio.create_task_group() as lanes:
-                for _ in range(CONCURRENCY):
-                    lanes.start_soon(lane)
-
-        await together(batches[0][:WARM_REQUESTS])
-        samples = []
-        for batch in batches:
-            with metered() as meter:
-                await together(batch)
-            samples.append(meter.sample(len(batch)))
-        return samples
-
-
-def run_replay(base_url: str, client: str, batches: Sequence[Sequence[Asked]]) -> list[Sample]:
-    """`replay`, in this process."""
-    return anyio.run(replay, base_url, client, batches)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +109,15 @@ class Measuring:
         """Every pass, over another part of the accounts each round, and the same bare requests after it."""
         rounds = self._task.rounds
         found = [
-            Polls(one.domain, one.kind, one.depth, len(one.jobs(self.accounts)), one.turns_an_hour, {})
+            Polls(
+                one.domain,
+                one.kind,
+                one.depth,
+                len(one.jobs(self.accounts)),
+                one.turns_an_hour,
+                one.turns_after_change,
+                {},
+            )
             for one in self._passes
         ]
         for number in range(rounds):
@@ -238,9 +169,12 @@ class Measuring:
         stated = self._stated(stepped, len(accounts))
         if missing := stated.keys() - set(events):
             raise RuntimeError(f"the bank changed {sorted(missing)}, of which no event tells")
+        if not events:
+            raise RuntimeError("the bank changed nothing that these accounts can see: there is nothing to measure")
         # Those that were not read must know as well before the next round, and a new card's first reads be over.
         await self._worker.read_until_idle()
-        return Active(len(accounts), stepped.hours, sum(stated.values()), len(events), len(commits), idle, active)
+        kinds = Counter(kind_of(commit) for commit in commits)
+        return Active(len(accounts), stepped.hours, sum(stated.values()), len(events), dict(kinds), idle, active)
 
     async def _read_hour(self, accounts: Sequence[AccountMemory]) -> Sample:
         """`READINGS` of everything."""
@@ -259,6 +193,19 @@ class Measuring:
             if domain in DOMAINS and sharing:
                 found[domain] = found.get(domain, 0) + count * sharing
         return found
+
+
+def kind_of(commit: Commit) -> str:
+    """The kind of the resource whose one read a commit is of.
+
+    Raises:
+        RuntimeError: it is of more than one.
+    """
+    keys = [StateKey.parse(record.key) for record in commit.state]
+    kinds = {key.resource.partition(":")[0] for key in keys if key.resource is not None and key.domain in DOMAINS}
+    if len(kinds) != 1:
+        raise RuntimeError(f"a commit is of the reads of {sorted(kinds)}, which should be one")
+    return kinds.pop()
 
 
 async def _measure(task: Task, run: Callable[..., Any]) -> Hour:
@@ -320,7 +267,7 @@ def run_prepare(place: Place, base_url: str, known: Sequence[Original], accounts
 
 def _of_journal(rig: Rig, brokers: str | None) -> Hour:
     scale = rig.scale
-    with running_shared_bank(rig.seed) as bank:
+    with running_shared_bank(rig.seed, scale.hour_adults) as bank:
         place = Place.fresh(rig.directory, brokers)
         rig.say(f"an hour of {scale.hour_accounts} accounts, {place.journal}: cloning their state")
         known = rig.run(run_originals, rig.directory, bank.base_url, bank.lives, tuple(DOMAINS))

@@ -33,7 +33,8 @@ class Scale:
     changes: int = 20
     hour_accounts: int = 1_000
     hour_active: int = 220
-    """Accounts with all domains, and how many of them are read while the bank lives on."""
+    hour_adults: int = 3
+    """Accounts with all domains; how many of them are read while the bank lives on; lives of each kind of adult."""
 
 
 FULL = Scale()

@@ -28,18 +28,19 @@ from connector.sandbox.sessions import LoginRequest
 from tests.bench.bank_process import bank_process
 from tests.bench.canned_bank import TOKEN
 
-ADULTS = 3
-"""Lives of each kind of adult who may hold everything, to one of each that may not."""
 FIRST_NUMBER = 101
 STEP_SECONDS = 3600.0
 CONTROL_SECONDS = 120.0
 FOR_EVER = 1e9
 
 
-def shared_scenario() -> Scenario:
-    """The people of the demonstration, several of each kind; an hour of their lives a step, and sessions for good."""
+def shared_scenario(adults: int) -> Scenario:
+    """The people of the demonstration; an hour of their lives a step, and sessions for good.
+
+    Of each kind of person who may hold everything there are `adults`, of any other kind there is one.
+    """
     told = load_scenario("demo")
-    kinds = [spec for spec in told.holders for _ in range(1 if spec.minor or spec.tier == "L0" else ADULTS)]
+    kinds = [spec for spec in told.holders for _ in range(1 if spec.minor or spec.tier == "L0" else adults)]
     return Scenario(
         title="shared",
         mode="lockstep",
@@ -117,12 +118,13 @@ class SharedBank:
 
 
 async def _body(receive: Receive) -> bytes:
-    content = b""
-    while True:
+    parts: list[bytes] = []
+    more = True
+    while more:
         message = await receive()
-        content += message.get("body", b"")
-        if not message.get("more_body", False):
-            return content
+        parts.append(message.get("body", b""))
+        more = message.get("more_body", False)
+    return b"".join(parts)
 
 
 async def _answer(app: ASGIApp, scope: Scope, content: bytes) -> list[Message]:
@@ -207,16 +209,16 @@ class RunningSharedBank:
 
 
 @contextmanager
-def running_shared_bank(seed: int) -> Iterator[RunningSharedBank]:
+def running_shared_bank(seed: int, adults: int) -> Iterator[RunningSharedBank]:
     """A shared bank in its own process, ended with the block."""
-    with bank_process(__name__, (seed,)) as base_url:
-        yield RunningSharedBank(base_url, len(shared_scenario().holders))
+    with bank_process(__name__, (seed, adults)) as base_url:
+        yield RunningSharedBank(base_url, len(shared_scenario(adults).holders))
 
 
 if __name__ == "__main__":
     asyncio.run(
         serve(
-            shared_scenario(),
+            shared_scenario(int(sys.argv[2])),
             seed=int(sys.argv[1]),
             ready=lambda port: print(port, flush=True),
             around=SharedBank,

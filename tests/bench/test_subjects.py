@@ -33,8 +33,9 @@ TINY = Scale(
     change_windows=(5,),
     change_holders=2,
     changes=2,
-    hour_accounts=12,
-    hour_active=12,
+    hour_accounts=6,
+    hour_active=5,
+    hour_adults=1,
 )
 
 
