@@ -98,9 +98,10 @@ class Active:
 
 @dataclass(frozen=True, slots=True)
 class Footprint:
-    """Bytes that a process grew by, by restoring all accounts and by reading each once more."""
+    """Bytes that a process grew by, by restoring so many accounts and by reading each once more."""
 
     gauge: str
+    accounts: int
     restored: int
     polled: int
 
@@ -285,14 +286,14 @@ def _changes(hours: Sequence[Hour]) -> Table:
 
 def _memory(hours: Sequence[Hour]) -> Table:
     rows = [
-        (hour.journal, one.gauge, figure(one.restored / hour.accounts), figure(one.polled / hour.accounts))
+        (hour.journal, one.gauge, f"{one.accounts:,}", *(figure(grown / one.accounts) for grown in (one.restored, one.polled)))
         for hour in hours
         for one in hour.footprints
     ]
     entities = hours[0].entities / hours[0].accounts
     return Table(
-        f"Bytes of an account with all domains, of {hours[0].accounts:,}",
-        ("journal", "gauge", "restored", "polled"),
+        "Bytes of an account with all domains",
+        ("journal", "gauge", "of accounts", "restored", "polled"),
         tuple(rows),
         (f"With {figure(entities)} entities an account.",),
     )
