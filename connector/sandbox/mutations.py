@@ -28,7 +28,7 @@ class Mutation(BaseModel):
     domain: Domain
     op: Annotated[str, Field(pattern=r"^[a-z_]{1,32}$")]
     count: Annotated[int, Field(ge=1, le=1000)] = 1
-    age_days: Annotated[float, Field(ge=0, le=30)] = 0.0
+    age_days: Annotated[float, Field(ge=0, le=60)] = 0.0
     entity: str | None = None
     iban: str | None = None
     amount: Annotated[int, Field(ge=-1_000_000, le=1_000_000)] | None = None
