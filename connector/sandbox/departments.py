@@ -12,6 +12,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from connector.sandbox.account import endpoints as account_endpoints
+from connector.sandbox.bills import commands as bills_commands
+from connector.sandbox.bills import endpoints as bills_endpoints
+from connector.sandbox.bills import routines as bills_routines
 from connector.sandbox.gateway import Endpoint
 from connector.sandbox.ledger import Domain
 from connector.sandbox.lending import commands as lending_commands
@@ -55,6 +58,12 @@ DEPARTMENTS: dict[Domain, Department] = {
         lambda life: [f"transactions/{iban}" for iban in life.ibans],
         transactions_routines.ROUTINES,
         transactions_commands.obey,
+    ),
+    "bills": Department(
+        bills_endpoints.ENDPOINTS,
+        lambda _: ["bills"],
+        bills_routines.ROUTINES,
+        bills_commands.obey,
     ),
     "lending": Department(
         lending_endpoints.ENDPOINTS,

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 
+from connector.domains.bills import Bill, Biller
 from connector.domains.lending import Installment, Loan, Repayment
 from connector.domains.lifecycle import Checkpoint, ConsentRecord, LinkStatus, StreamBehind
 from connector.domains.loyalty import PointsEntry, Voucher
@@ -61,6 +62,33 @@ UNKNOWN_RAIL = replace(
     receipt_ref=None,
 )
 BROKEN = BalanceChain(PENDING.iban, "BROKEN", "TX-1001", "TX-1002", Decimal("100.00"), Decimal("99.99"))
+BILL = Bill(
+    bill_id="BL-5",
+    biller=Biller("INVEL", "Invented Electric, لاہور", "ELECTRICITY", "ELECTRICITY"),
+    consumer_number="010000000101",
+    bill_month="2026-02",
+    amount=Decimal("4310.75"),
+    amount_after_due=Decimal("4560.75"),
+    currency="PKR",
+    presented_at=datetime(2026, 3, 1, 9, 30, tzinfo=KARACHI),
+    presented_at_source="2026-03-01T09:30:00+05:00",
+    due_on=date(2026, 3, 11),
+    status="PRESENTED",
+    status_source="presented",
+    paid_at=None,
+    paid_at_source=None,
+    paid_amount=None,
+    payment_transaction_id=None,
+)
+PAID_BILL = replace(
+    BILL,
+    status="PAID",
+    status_source="paid",
+    paid_at=datetime(2026, 3, 14, 18, 0, 0, 500000, tzinfo=KARACHI),
+    paid_at_source="2026-03-14T18:00:00.5+05:00",
+    paid_amount=Decimal("4560.75"),
+    payment_transaction_id="TX-960",
+)
 LOAN = Loan(
     loan_id="LN-7",
     product="Advance Cash",
@@ -125,6 +153,7 @@ CHECKPOINT = Checkpoint(
 
 RECORDS: dict[str, tuple[Record, ...]] = {
     "transactions": (PENDING, POSTED, UNKNOWN_RAIL, BROKEN),
+    "bills": (BILL, PAID_BILL),
     "lending": (LOAN, INSTALLMENT, REPAYMENT),
     "loyalty": (POINTS, VOUCHER),
     "lifecycle": (LINK, CONSENT, CHECKPOINT),
@@ -199,6 +228,14 @@ EVENTS: dict[str, dict[str, Event]] = {
         "removed": event("transactions", "d", 3, "TransactionRemoved", before=POSTED),
         "chain_broken": event("transactions", "c", 1, "BalanceChainBroken", after=BROKEN),
         "stream_closed": replace(event("transactions", "s", 2, "StreamClosed"), reason="consent"),
+    },
+    "bills": {
+        "presented": event("bills", "c", 1, "BillPresented", after=BILL),
+        "paid": replace(
+            event("bills", "u", 2, "BillPaid", before=BILL, after=PAID_BILL),
+            related=(Related("payment_transaction", "transactions", "TX-960"),),
+        ),
+        "overdue": event("bills", "u", 2, "BillOverdue", before=BILL, after=replace(BILL, status="OVERDUE")),
     },
     "lending": {
         "loan": replace(

@@ -176,6 +176,7 @@ def persons_of(world: World) -> Quarry:
         quarry.add("IBAN", *holder["ibans"])
         life = world.bank.life(holder["msisdn"])
         quarry.add("transaction id", *list(life.ledgers["transactions"].history)[:200])
+        quarry.add("consumer number", *{bill.consumer_number for _, bill in life.bills.newest_first()})
         for contact in life.contacts.people:
             told = [contact.alias, contact.iban, contact.cnic, contact.name]
             quarry.add("counterparty", *[value for value in told if value is not None and len(value) > 5])

@@ -25,6 +25,21 @@ TRANSACTION: dict[str, Any] = {
     "replaces": None,
     "receipt_ref": "R-1",
 }
+BILL: dict[str, Any] = {
+    "id": "BILL-1",
+    "biller": {"code": "INGAS", "name": "Indus Gas", "category": "GAS"},
+    "consumer_number": "020000000001",
+    "bill_month": "2026-02",
+    "amount": "@1840.50",
+    "amount_after_due": "@1990.50",
+    "ccy": "PKR",
+    "presented_at": "2026-03-01T09:30:00+05:00",
+    "due_on": "2026-03-11",
+    "status": "paid",
+    "paid_at": "2026-03-05T18:00:00.500+05:00",
+    "paid_amount": "@1840.50",
+    "payment_transaction_id": "TXN-4",
+}
 LOAN: dict[str, Any] = {
     "LOAN_ID": "L-1",
     "PRODUCT": "ADVANCE_CASH",
@@ -74,7 +89,7 @@ def encode(value: Any) -> bytes:
     return re.sub(r'"@([^"]*)"', r"\1", json.dumps(value)).encode()
 
 
-def transactions(*items: Any) -> Any:
+def feed(*items: Any) -> Any:
     return {"items": list(items), "next_cursor": None}
 
 
@@ -91,7 +106,8 @@ def summary(*vouchers: Any) -> Any:
 
 
 ENVELOPES: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
-    "transactions": (transactions, TRANSACTION),
+    "transactions": (feed, TRANSACTION),
+    "bills": (feed, BILL),
     "loan": (inquiry, LOAN),
     "points": (ledger, POINTS),
     "vouchers": (summary, VOUCHER),

@@ -32,6 +32,7 @@ PERSONAL = {
         "Counterparty.name": "name",
         "BalanceChain.iban": "identifier",
     },
+    "bills": {"Bill.consumer_number": "identifier", "Biller.name": "free_text"},
     "lending": {},
     "loyalty": {"PointsEntry.description": "free_text"},
     "lifecycle": {},

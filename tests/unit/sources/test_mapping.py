@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from connector.domains.bills import Bill, Biller
 from connector.domains.lending import Installment, Loan, Repayment
 from connector.domains.loyalty import PointsEntry, Voucher
 from connector.domains.model import BankAccount, BookingKey, Entry, Profile, Unreadable, micros
@@ -20,6 +21,7 @@ from connector.ports import Page
 from connector.sources.zindigi.profile import read_profile
 from tests.support.scripted_bank import IBAN
 from tests.support.wire_samples import (
+    BILL,
     ENVELOPES,
     LOAN,
     ME,
@@ -27,10 +29,10 @@ from tests.support.wire_samples import (
     TRANSACTION,
     VOUCHER,
     encode,
+    feed,
     inquiry,
     one,
     read,
-    transactions,
 )
 
 
@@ -89,6 +91,45 @@ def test_unknown_codes_are_kept_and_flagged() -> None:
         record: Any = entry.record
         assert getattr(record, "kind" if name == "points" else "status") == "UNKNOWN"
         assert getattr(record, "kind_source" if name == "points" else "status_source") == "NEW_ONE"
+
+
+def test_a_bill_is_canonical() -> None:
+    entry = one("bills", BILL)
+    assert isinstance(entry, Entry)
+    assert entry.record == Bill(
+        bill_id="BILL-1",
+        biller=Biller("INGAS", "Indus Gas", "GAS", "GAS"),
+        consumer_number="020000000001",
+        bill_month="2026-02",
+        amount=Decimal("1840.50"),
+        amount_after_due=Decimal("1990.50"),
+        currency="PKR",
+        presented_at=datetime(2026, 3, 1, 4, 30, tzinfo=UTC),
+        presented_at_source="2026-03-01T09:30:00+05:00",
+        due_on=date(2026, 3, 11),
+        status="PAID",
+        status_source="paid",
+        paid_at=datetime(2026, 3, 5, 13, 0, 0, 500_000, tzinfo=UTC),
+        paid_at_source="2026-03-05T18:00:00.500+05:00",
+        paid_amount=Decimal("1840.50"),
+        payment_transaction_id="TXN-4",
+    )
+
+
+def test_codes_of_a_bill_that_are_new_to_us_are_kept_and_flagged() -> None:
+    entry = one("bills", {**BILL, "status": "disputed", "biller": {**BILL["biller"], "category": "TOLLS"}})
+    assert isinstance(entry, Entry)
+    assert isinstance(entry.record, Bill)
+    assert (entry.record.status, entry.record.status_source) == ("UNKNOWN", "disputed")
+    assert (entry.record.biller.category, entry.record.biller.category_source) == ("UNKNOWN", "TOLLS")
+
+
+@pytest.mark.parametrize("month", ["2026-13", "2026-2", "02-2026", "2026-02-01", ""])
+def test_a_month_of_another_form_is_unreadable(month: str) -> None:
+    entry = one("bills", {**BILL, "bill_month": month})
+    assert isinstance(entry, Unreadable)
+    assert (entry.reason, entry.entity_id) == ("bill_month: of another form", "bill/BILL-1")
+    assert entry.key == BookingKey(micros(datetime(2026, 3, 1, 4, 30, tzinfo=UTC)), "BILL-1")
 
 
 def test_an_inquiry_is_loans_then_instalments_then_repayments() -> None:
@@ -219,7 +260,7 @@ def test_amounts_are_exact_and_have_two_decimals(stated: str, exact: str) -> Non
     ],
 )
 def test_amounts_that_cannot_be_exact_are_unreadable(stated: str, fault: str) -> None:
-    body = encode(transactions({**TRANSACTION, "amount": "@@"})).replace(b"@", stated.encode())
+    body = encode(feed({**TRANSACTION, "amount": "@@"})).replace(b"@", stated.encode())
     assert read("transactions", body).entries == (
         Unreadable(
             raw_digest=read("transactions", body).entries[0].raw_digest,
