@@ -15,6 +15,9 @@ from connector.sandbox.account import endpoints as account_endpoints
 from connector.sandbox.bills import commands as bills_commands
 from connector.sandbox.bills import endpoints as bills_endpoints
 from connector.sandbox.bills import routines as bills_routines
+from connector.sandbox.bookings import commands as bookings_commands
+from connector.sandbox.bookings import endpoints as bookings_endpoints
+from connector.sandbox.bookings import routines as bookings_routines
 from connector.sandbox.gateway import Endpoint
 from connector.sandbox.ledger import Domain
 from connector.sandbox.lending import commands as lending_commands
@@ -76,6 +79,12 @@ DEPARTMENTS: dict[Domain, Department] = {
         lambda _: ["points", "vouchers"],
         loyalty_routines.ROUTINES,
         loyalty_commands.obey,
+    ),
+    "bookings": Department(
+        bookings_endpoints.ENDPOINTS,
+        lambda _: ["bookings"],
+        bookings_routines.ROUTINES,
+        bookings_commands.obey,
     ),
 }
 

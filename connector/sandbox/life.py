@@ -8,6 +8,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from connector.sandbox.bills.books import Bills
+from connector.sandbox.bookings.books import Bookings
 from connector.sandbox.ledger import DOMAINS, Domain, Ledger
 from connector.sandbox.lending.books import Lending
 from connector.sandbox.loyalty.books import Loyalty
@@ -52,6 +53,7 @@ class Life:
         self.bills = Bills(self.ledgers["bills"])
         self.lending = Lending(self.ledgers["lending"])
         self.loyalty = Loyalty(self.ledgers["loyalty"], int(spec.msisdn[-3:]) * 100_000)
+        self.bookings = Bookings(self.ledgers["bookings"])
         first_number = 500 + int(spec.msisdn[-3:]) * 10
         self.contacts = invent_contacts(Random(f"{self.seed_text}/contacts"), first_number)
 

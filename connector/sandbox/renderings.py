@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from connector.sandbox.bills import rendering as bills
+from connector.sandbox.bookings import rendering as bookings
 from connector.sandbox.lending import rendering as lending
 from connector.sandbox.loyalty import rendering as loyalty
 from connector.sandbox.rendering import Expected, Renders
@@ -16,6 +17,7 @@ RENDERS: dict[str, Renders] = {
     "bills": bills.RENDERS,
     "lending": lending.RENDERS,
     "loyalty": loyalty.RENDERS,
+    "bookings": bookings.RENDERS,
 }
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from connector.sandbox.wire import Json
 
 
-_LEAVING_BY_AGE = frozenset({"transactions", "bills"})
+_LEAVING_BY_AGE = frozenset({"transactions", "bills", "bookings"})
 """Domains whose entries leave the feeds once they are older than the bank keeps them there."""
 
 

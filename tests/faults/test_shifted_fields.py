@@ -20,6 +20,7 @@ ENTRIES = {
     # One entity of every resource, and a field that it cannot be understood without.
     "transactions": ("/accounts/*", "amount"),
     "bills": ("/bills", "due_on"),
+    "bookings": ("/bookings", "total"),
     "loan": ("/advance-cash/*", "OUTSTANDING"),
     "points": ("/z-miles/ledger", "points"),
     "vouchers": ("/z-miles/summary", "status"),
@@ -27,11 +28,19 @@ ENTRIES = {
 DOMAIN = {
     "transactions": "transactions",
     "bills": "bills",
+    "bookings": "bookings",
     "loan": "lending",
     "points": "loyalty",
     "vouchers": "loyalty",
 }
-PREFIX = {"transactions": "", "bills": "bill/", "loan": "loan/", "points": "points/", "vouchers": "voucher/"}
+PREFIX = {
+    "transactions": "",
+    "bills": "bill/",
+    "bookings": "booking/",
+    "loan": "loan/",
+    "points": "points/",
+    "vouchers": "voucher/",
+}
 
 
 @pytest.fixture
@@ -41,6 +50,7 @@ async def world(tmp_path: Path, place: Backend) -> AsyncIterator[World]:
         for _ in range(2):
             opened.mutate(holder="borrower", domain="loyalty", op="redeem")
             opened.mutate(holder="borrower", domain="bills", op="add")
+            opened.mutate(holder="borrower", domain="bookings", op="add")
         yield opened
 
 
@@ -142,6 +152,8 @@ async def test_while_an_id_cannot_be_read_no_removal_is_believed(world: World, k
         ("/accounts/*", "$.next_cursor", "transactions"),
         ("/bills", "$.items", "bills"),
         ("/bills", "$.next_cursor", "bills"),
+        ("/bookings", "$.items", "bookings"),
+        ("/bookings", "$.next_cursor", "bookings"),
         ("/advance-cash/*", "$.DATA.LOANS", "loan"),
         ("/advance-cash/*", "$.RESPONSE_CODE", "loan"),
         ("/z-miles/ledger", "$.entries", "points"),

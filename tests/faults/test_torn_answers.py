@@ -25,6 +25,7 @@ from tests.support.world import World, people
 PATHS = {
     "transactions": "/accounts/*",
     "bills": "/bills",
+    "bookings": "/bookings",
     "loan": "/advance-cash/*",
     "points": "/z-miles/ledger",
     "vouchers": "/z-miles/summary",

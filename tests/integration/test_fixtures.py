@@ -21,6 +21,8 @@ KINDS: dict[str, set[str]] = {
     "transactions.last": {"transaction"},
     "bills.first": {"bill"},
     "bills.last": {"bill"},
+    "bookings.first": {"booking"},
+    "bookings.last": {"booking"},
     "advance-cash.loans": {"loan", "installment", "repayment"},
     "advance-cash.no-facility": set(),
     "z-miles.ledger.first": {"points_entry"},
@@ -113,6 +115,11 @@ def test_the_recorded_pages_show_what_a_bank_does() -> None:
     bills = [item for name in ("first", "last") for item in FIXTURES[f"bills.{name}"].page()["items"]]
     assert {bill["status"] for bill in bills} == {"presented", "paid", "overdue", "cancelled"}
     assert {bill["amount_after_due"] is None for bill in bills} == {True, False}
+    orders = [item for name in ("first", "last") for item in FIXTURES[f"bookings.{name}"].page()["items"]]
+    assert {order["status"] for order in orders} == {"placed", "confirmed", "cancelled", "completed"}
+    assert {order["category"] for order in orders} == {"TRAVEL", "CINEMA", "HOTEL", "E_VOUCHER", "INSURANCE"}
+    for field in ("voucher", "policy_ref", "refund_transaction_id"):
+        assert {order[field] is None for order in orders} == {True, False}
     loans = FIXTURES["advance-cash.loans"].page()["DATA"]["LOANS"]
     assert {loan["STATUS"] for loan in loans} == {"ACTIVE", "OVERDUE", "CLOSED"}
     entries = [entry for name in ("first", "last") for entry in FIXTURES[f"z-miles.ledger.{name}"].page()["entries"]]

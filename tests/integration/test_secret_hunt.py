@@ -161,8 +161,15 @@ async def secrets_of(world: World, otps: list[str]) -> Quarry:
     quarry.add("access token", *desk._by_access)
     quarry.add("refresh token", *desk._by_refresh)
     quarry.add("device id", *{session.device_id for session in desk._by_access.values()})
+    quarry.add("voucher code", *voucher_codes(world))
     quarry.add("challenge id", *{message.challenge_id for message in desk.messages})
     return quarry
+
+
+def voucher_codes(world: World) -> set[str]:
+    """Whoever knows one can spend the voucher."""
+    lives = world.bank.lives.values()
+    return {order.voucher.code for life in lives for _, order in life.bookings.newest_first() if order.voucher}
 
 
 def persons_of(world: World) -> Quarry:

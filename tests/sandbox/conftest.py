@@ -87,7 +87,8 @@ class Visitor:
     async def read_everything(self) -> None:
         for account in range(len(self.ibans)):
             await self.feed(account, limit=100)
-        await self.feed(of="bills", limit=100)
+        for of in ("bills", "bookings"):
+            await self.feed(of=of, limit=100)
         await self.points()
         await self.get("/z-miles/summary")
         if not self.spec.minor and self.spec.tier != "L0":

@@ -43,8 +43,9 @@ class Poller:
         """Items of a read by their wire key."""
         if resource.startswith("transactions/"):
             return await self._feed(f"/accounts/{resource.removeprefix('transactions/')}/transactions", deep=deep)
-        if resource == "bills":
-            return {f"bill/{wire_key}": item for wire_key, item in (await self._feed("/bills", deep=deep)).items()}
+        if resource in {"bills", "bookings"}:
+            items = await self._feed(f"/{resource}", deep=deep)
+            return {f"{resource.removesuffix('s')}/{wire_key}": item for wire_key, item in items.items()}
         if resource == "points":
             return await self._points(deep=deep)
         if resource == "vouchers":

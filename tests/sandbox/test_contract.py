@@ -32,7 +32,7 @@ DEVICE = "device-1"
 
 BANK = Bank(load_scenario("lockstep"), 11, ManualClock())
 LIFE = BANK.life("borrower")
-FEEDS = ("/accounts/{iban}/transactions", "/bills")
+FEEDS = ("/accounts/{iban}/transactions", "/bills", "/bookings")
 
 
 def fresh_token() -> str:

@@ -9,7 +9,7 @@ import pytest
 from connector.sandbox.wire import decode_cursor, encode_cursor
 
 pytestmark = pytest.mark.anyio
-ORDERED_BY = {"transactions": "initiated_at", "bills": "presented_at"}
+ORDERED_BY = {"transactions": "initiated_at", "bills": "presented_at", "bookings": "placed_at"}
 """The newest-first feeds, and the time that each is ordered by."""
 
 
@@ -110,7 +110,8 @@ async def test_points_refuse_parameters_without_meaning(visitor: Any, params: di
 
 async def test_a_body_that_has_not_changed_is_not_sent_again(visitor: Any) -> None:
     adult = await visitor("adult").log_in()
-    for path in ("/me", f"/accounts/{adult.ibans[0]}/transactions", "/bills", "/z-miles/summary", "/z-miles/ledger"):
+    feeds = (f"/accounts/{adult.ibans[0]}/transactions", "/bills", "/bookings", "/z-miles/ledger")
+    for path in ("/me", "/z-miles/summary", *feeds):
         first = await adult.get(path)
         same = await adult.get(path, headers={"If-None-Match": f'"other", {first.headers["etag"]}'})
         assert (same.status_code, same.content) == (304, b"")

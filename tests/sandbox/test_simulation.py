@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from connector.sandbox.bookings.orders import CATEGORIES
 from connector.sandbox.clock import ManualClock
 from connector.sandbox.core import Bank, ControlError
 from connector.sandbox.mutations import Mutation, MutationError
@@ -115,6 +116,7 @@ def test_lives_hold_everything_that_can_happen() -> None:
         "installment OVERDUE", "loan OVERDUE", "repayment", "points EARN", "points REDEEM", "points EXPIRE",
         "points ADJUST", "points amended", "points removed", "voucher ISSUED", "voucher REDEEMED", "voucher EXPIRED",
         "bill", "bill amended", "bill overdue", "bill paid", "bill cancelled", "bill removed",
+        "booking", "booking confirmed", "booking amended", "booking cancelled", "booking completed", "booking removed",
     ):  # fmt: skip
         assert seen[kind], (kind, seen)
     rails = {
@@ -232,6 +234,34 @@ def test_a_paid_bill_and_its_payment_are_one_thing(bank: Bank) -> None:
         paying = {entry.entity for entry in of_bills if entry.transaction.rail == "BILL_PAY"}
         assert sorted(payments) == sorted(paying)
     assert late
+
+
+def test_an_order_names_what_paid_it_and_what_came_back(bank: Bank) -> None:
+    bank.step(120)
+    refunds = 0
+    for life in bank.lives.values():
+        named: list[str] = []
+        for _, booking in life.bookings.newest_first():
+            paid = life.transactions.get(booking.payment_transaction_id or "")
+            assert paid is not None
+            assert (paid.status, paid.amount_paisa) == ("posted", -booking.total_paisa)
+            assert (booking.status == "cancelled") == (booking.refund_transaction_id is not None)
+            named.append(paid.id)
+            if booking.refund_transaction_id is not None:
+                given_back = life.transactions.get(booking.refund_transaction_id)
+                assert given_back is not None
+                assert (given_back.status, given_back.amount_paisa) == ("posted", booking.total_paisa)
+                named.append(given_back.id)
+                refunds += 1
+        assert len(set(named)) == len(named)
+    assert refunds
+
+
+def test_people_of_every_tier_order_everything(bank: Bank) -> None:
+    bank.step(120)
+    ordered = [{one.category for _, one in life.bookings.newest_first()} for life in bank.lives.values()]
+    assert set.union(*ordered) == set(CATEGORIES)
+    assert all(ordered)
 
 
 def test_points_are_never_owed(bank: Bank) -> None:

@@ -58,6 +58,14 @@ COMMANDS: tuple[dict[str, Any], ...] = (
     {"holder": "adult", "domain": "bills", "op": "add"},
     {"holder": "adult", "domain": "bills", "op": "pay"},
     {"holder": "adult", "domain": "bills", "op": "add"},
+    # Orders of every category and in every state: one moved, one put right, and one called off with a refund.
+    {"holder": "adult", "domain": "bookings", "op": "add", "count": 9},
+    {"holder": "adult", "domain": "bookings", "op": "confirm", "count": 7},
+    {"holder": "adult", "domain": "bookings", "op": "change", "count": 2},
+    {"holder": "adult", "domain": "bookings", "op": "complete", "count": 2},
+    {"holder": "adult", "domain": "bookings", "op": "cancel"},
+    {"holder": "adult", "domain": "bookings", "op": "amend"},
+    {"holder": "adult", "domain": "bookings", "op": "add"},
     {"holder": "borrower", "domain": "lending", "op": "disburse", "amount": 12000},
     {"holder": "borrower", "domain": "lending", "op": "overdue"},
     {"holder": "borrower", "domain": "lending", "op": "close"},
@@ -183,7 +191,8 @@ async def record() -> dict[str, bytes]:
     async with _client(bank, tape, "adult", pages) as adult:
         await _record_login(adult, clock)
         await _record_bank(adult)
-        await _record_feed(adult, "bills")
+        for kind in ("bills", "bookings"):
+            await _record_feed(adult, kind)
         await _record_miles(adult)
         await _record_session_end(adult)
     async with _client(bank, tape, "borrower", pages) as borrower:

@@ -40,6 +40,26 @@ BILL: dict[str, Any] = {
     "paid_amount": "@1840.50",
     "payment_transaction_id": "TXN-4",
 }
+BOOKING: dict[str, Any] = {
+    "id": "BOOK-1",
+    "category": "E_VOUCHER",
+    "vendor": "Planted Cafe",
+    "title": "Gift voucher",
+    "placed_at": "2026-03-01T09:30:00+05:00",
+    "status": "confirmed",
+    "starts_at": "2026-03-02T00:00:00+05:00",
+    "ends_at": "2026-04-01T00:00:00+05:00",
+    "lines": [
+        {"no": 1, "description": "Voucher", "quantity": 2, "unit_amount": "@500.00", "amount": "@1000.00"},
+        {"no": 2, "description": "Card", "quantity": 1, "unit_amount": "@50", "amount": "@50.00"},
+    ],
+    "total": "@1050.00",
+    "ccy": "PKR",
+    "payment_transaction_id": "TXN-5",
+    "refund_transaction_id": None,
+    "voucher": {"id": "W-1", "code": "BEARER-CODE-7Q4X", "valid_until": "2026-06-01"},
+    "policy_ref": None,
+}
 LOAN: dict[str, Any] = {
     "LOAN_ID": "L-1",
     "PRODUCT": "ADVANCE_CASH",
@@ -108,6 +128,7 @@ def summary(*vouchers: Any) -> Any:
 ENVELOPES: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "transactions": (feed, TRANSACTION),
     "bills": (feed, BILL),
+    "bookings": (feed, BOOKING),
     "loan": (inquiry, LOAN),
     "points": (ledger, POINTS),
     "vouchers": (summary, VOUCHER),

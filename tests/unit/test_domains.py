@@ -10,6 +10,7 @@ import pytest
 
 from connector.domains import lifecycle
 from connector.domains.bills import STATUSES as BILL_STATUSES
+from connector.domains.bookings import STATUSES as BOOKING_STATUSES
 from connector.domains.lending import INSTALLMENT_STATUSES, LOAN_STATUSES
 from connector.domains.loyalty import POINTS_KINDS, VOUCHER_STATUSES
 from connector.domains.model import (
@@ -26,9 +27,12 @@ from connector.domains.registry import DOMAINS
 from connector.domains.transactions import RAILS, STATUSES
 from tests.golden.samples import (
     BILL,
+    BOOKING,
     BROKEN,
+    CANCELLED_BOOKING,
     CHECKPOINT,
     CONSENT,
+    E_VOUCHER,
     INSTALLMENT,
     LINK,
     LOAN,
@@ -49,6 +53,7 @@ def variants(record: Any, name: str, values: Any) -> list[Any]:
 VARIANTS: dict[str, list[list[Any]]] = {
     "transactions": [variants(PENDING, "status", STATUSES.values()), variants(BROKEN, "status", {"BROKEN", "WHOLE"})],
     "bills": [variants(BILL, "status", BILL_STATUSES.values())],
+    "bookings": [variants(BOOKING, "status", BOOKING_STATUSES.values())],
     "lending": [
         variants(LOAN, "status", LOAN_STATUSES),
         variants(INSTALLMENT, "status", INSTALLMENT_STATUSES),
@@ -81,6 +86,7 @@ CLOSED = replace(LOAN, status="CLOSED", closed_on=date(2026, 3, 20))
 REVERSED = replace(POSTED, status="REVERSED")
 OVERDUE_BILL = replace(BILL, status="OVERDUE")
 CANCELLED_BILL = replace(BILL, status="CANCELLED")
+COMPLETED_BOOKING = replace(E_VOUCHER, status="COMPLETED")
 ISSUED = replace(VOUCHER, status="ISSUED")
 
 
@@ -105,6 +111,16 @@ ISSUED = replace(VOUCHER, status="ISSUED")
         ("bills", "u", BILL, CANCELLED_BILL, "BillAmended"),
         ("bills", "u", PAID_BILL, BILL, "BillPresented"),
         ("bills", "d", PAID_BILL, None, "BillAmended"),
+        ("bookings", "c", None, BOOKING, "BookingPlaced"),
+        ("bookings", "c", None, E_VOUCHER, "BookingConfirmed"),
+        ("bookings", "c", None, CANCELLED_BOOKING, "BookingCancelled"),
+        ("bookings", "c", None, COMPLETED_BOOKING, "BookingUpdated"),
+        ("bookings", "u", BOOKING, replace(BOOKING, status="CONFIRMED"), "BookingConfirmed"),
+        ("bookings", "u", BOOKING, CANCELLED_BOOKING, "BookingCancelled"),
+        ("bookings", "u", BOOKING, replace(BOOKING, lines=()), "BookingUpdated"),
+        ("bookings", "u", E_VOUCHER, COMPLETED_BOOKING, "BookingUpdated"),
+        ("bookings", "u", CANCELLED_BOOKING, replace(CANCELLED_BOOKING, refund_transaction_id=None), "BookingUpdated"),
+        ("bookings", "d", BOOKING, None, "BookingUpdated"),
         ("lending", "c", None, LOAN, "LoanDisbursed"),
         ("lending", "u", LOAN, OVERDUE, "LoanOverdue"),
         ("lending", "u", OVERDUE, CLOSED, "LoanClosed"),
@@ -191,6 +207,11 @@ def test_ids_of_one_resource_do_not_meet() -> None:
         (replace(BILL, status=UNKNOWN), False),
         (PAID_BILL, True),
         (CANCELLED_BILL, True),
+        (BOOKING, False),
+        (E_VOUCHER, False),
+        (replace(BOOKING, status=UNKNOWN), False),
+        (CANCELLED_BOOKING, True),
+        (COMPLETED_BOOKING, True),
         (LOAN, False),
         (CLOSED, True),
         (INSTALLMENT, False),
@@ -244,6 +265,9 @@ def test_every_domain_is_registered_under_its_name_with_distinct_resources() -> 
         (OVERDUE_BILL, BILL.due_on),
         # When it was cancelled the bank does not say: it was not when the bill was presented.
         (CANCELLED_BILL, None),
+        (BOOKING, BOOKING.placed_at),
+        (CANCELLED_BOOKING, None),
+        (COMPLETED_BOOKING, None),
     ],
 )
 def test_an_effect_has_the_time_that_the_bank_states_for_it(record: Record, effective: datetime | date | None) -> None:
@@ -255,6 +279,14 @@ def test_an_effect_has_the_time_that_the_bank_states_for_it(record: Record, effe
     [
         (BILL, ()),
         (PAID_BILL, (Related("payment_transaction", "transactions", "TX-960"),)),
+        (replace(BOOKING, payment_transaction_id=None), ()),
+        (
+            CANCELLED_BOOKING,
+            (
+                Related("payment_transaction", "transactions", "TX-970"),
+                Related("refund_transaction", "transactions", "TX-971"),
+            ),
+        ),
     ],
 )
 def test_references_are_those_that_the_bank_states(record: Record, related: tuple[Related, ...]) -> None:

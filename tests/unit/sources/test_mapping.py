@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connector.domains.bills import Bill, Biller
+from connector.domains.bookings import Booking, BookingLine, BookingVoucher
 from connector.domains.lending import Installment, Loan, Repayment
 from connector.domains.loyalty import PointsEntry, Voucher
 from connector.domains.model import BankAccount, BookingKey, Entry, Profile, Unreadable, micros
@@ -22,6 +23,7 @@ from connector.sources.zindigi.profile import read_profile
 from tests.support.scripted_bank import IBAN
 from tests.support.wire_samples import (
     BILL,
+    BOOKING,
     ENVELOPES,
     LOAN,
     ME,
@@ -130,6 +132,45 @@ def test_a_month_of_another_form_is_unreadable(month: str) -> None:
     assert isinstance(entry, Unreadable)
     assert (entry.reason, entry.entity_id) == ("bill_month: of another form", "bill/BILL-1")
     assert entry.key == BookingKey(micros(datetime(2026, 3, 1, 4, 30, tzinfo=UTC)), "BILL-1")
+
+
+def test_an_order_is_canonical() -> None:
+    entry = one("bookings", BOOKING)
+    assert isinstance(entry, Entry)
+    assert entry.record == Booking(
+        booking_id="BOOK-1",
+        category="E_VOUCHER",
+        category_source="E_VOUCHER",
+        vendor="Planted Cafe",
+        title="Gift voucher",
+        placed_at=datetime(2026, 3, 1, 4, 30, tzinfo=UTC),
+        placed_at_source="2026-03-01T09:30:00+05:00",
+        status="CONFIRMED",
+        status_source="confirmed",
+        starts_at=datetime(2026, 3, 1, 19, 0, tzinfo=UTC),
+        starts_at_source="2026-03-02T00:00:00+05:00",
+        ends_at=datetime(2026, 3, 31, 19, 0, tzinfo=UTC),
+        ends_at_source="2026-04-01T00:00:00+05:00",
+        lines=(
+            BookingLine(1, "Voucher", 2, Decimal("500.00"), Decimal("1000.00")),
+            BookingLine(2, "Card", 1, Decimal("50.00"), Decimal("50.00")),
+        ),
+        total=Decimal("1050.00"),
+        currency="PKR",
+        payment_transaction_id="TXN-5",
+        refund_transaction_id=None,
+        voucher=BookingVoucher("W-1", "7Q4X", date(2026, 6, 1)),
+        policy_ref=None,
+    )
+    assert str(entry.record.lines[1].unit_amount) == "50.00"
+
+
+def test_codes_of_an_order_that_are_new_to_us_are_kept_and_flagged() -> None:
+    entry = one("bookings", {**BOOKING, "status": "waitlisted", "category": "CONCERT"})
+    assert isinstance(entry, Entry)
+    assert isinstance(entry.record, Booking)
+    assert (entry.record.status, entry.record.status_source) == ("UNKNOWN", "waitlisted")
+    assert (entry.record.category, entry.record.category_source) == ("UNKNOWN", "CONCERT")
 
 
 def test_an_inquiry_is_loans_then_instalments_then_repayments() -> None:

@@ -54,7 +54,7 @@ def test_one_shifted_field_is_named(name: str, field: str, shift: str) -> None:
 
 PARTS = [
     (name, part, field)
-    for name, part in (("transactions", "counterparty"), ("bills", "biller"))
+    for name, part in (("transactions", "counterparty"), ("bills", "biller"), ("bookings", "voucher"))
     for field in ENVELOPES[name][1][part]
 ]
 
@@ -124,6 +124,8 @@ def test_parts_of_a_loan_without_currency_are_unreadable_with_their_ids() -> Non
         ("transactions", "next_cursor"),
         ("bills", "items"),
         ("bills", "next_cursor"),
+        ("bookings", "items"),
+        ("bookings", "next_cursor"),
         ("points", "entries"),
         ("points", "has_more"),
         ("vouchers", "vouchers"),
