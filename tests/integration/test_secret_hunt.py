@@ -248,6 +248,7 @@ async def test_a_leak_on_purpose_is_found(tmp_path: Path, place: Backend, traces
             "access token": [token, token.encode().hex(), base64.b64encode(f"x{token}".encode()).decode()],
             "one-time password": [otps[-1], base64.b64encode(f"ab{otps[-1]}".encode()).decode()],
             "PIN": [f"pin={PINS['adult']}!"],
+            "voucher code": [f"code={min(voucher_codes(world))}"],
         }
         for what, forms in leaks.items():
             for form in forms:
