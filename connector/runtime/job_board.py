@@ -132,7 +132,13 @@ class JobBoard:
 
     def failing(self, account_id: str) -> bool:
         """Does any job of the account keep failing?"""
-        return any(job.account_id == account_id for job in self._trouble)
+        return self.failing_since(account_id) is not None
+
+    def failing_since(self, account_id: str) -> float | None:
+        """Since when (monotonic seconds) the account has had a job that keeps failing; None where none does."""
+        return min(
+            (trouble.since for job, trouble in self._trouble.items() if job.account_id == account_id), default=None
+        )
 
     def failing_since(self, account_id: str) -> float:
         """The monotonic second since which some job of the account keeps failing; now where none does.
