@@ -19,6 +19,8 @@ WIDTH: Final = 75
 
 _DOMAINS: Final = {
     "transactions": "every entry of every bank account: amount, time, other party, balance",
+    "bills": "bills presented to you: biller, consumer number, amount, due date, payment",
+    "bookings": "travel, cinema, hotel, e-voucher and insurance orders; never a code that spends a voucher",
     "lending": "Advance Cash loans, their schedules and repayments",
     "loyalty": "Z-Miles points and vouchers",
 }

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from importlib.metadata import entry_points
 
+from connector.domains.bills import BILLS
+from connector.domains.bookings import BOOKINGS
 from connector.domains.lending import LENDING
 from connector.domains.loyalty import LOYALTY
 from connector.domains.model import Domain
@@ -57,4 +59,4 @@ def _announced() -> tuple[Domain, ...]:
     return tuple(domains)
 
 
-DOMAINS: dict[str, Domain] = _registered((TRANSACTIONS, LENDING, LOYALTY, *_announced()))
+DOMAINS: dict[str, Domain] = _registered((TRANSACTIONS, BILLS, LENDING, LOYALTY, BOOKINGS, *_announced()))

@@ -132,7 +132,22 @@ class JobBoard:
 
     def failing(self, account_id: str) -> bool:
         """Does any job of the account keep failing?"""
-        return any(job.account_id == account_id for job in self._trouble)
+        return self.failing_since(account_id) is not None
+
+    def failing_since(self, account_id: str) -> float | None:
+        """Since when (monotonic seconds) the account has had a job that keeps failing; None where none does."""
+        return min(
+            (trouble.since for job, trouble in self._trouble.items() if job.account_id == account_id), default=None
+        )
+
+    def failing_since(self, account_id: str) -> float:
+        """The monotonic second since which some job of the account keeps failing; now where none does.
+
+        Behind an open breaker only a probe in a while goes out: of many jobs each has its turn rarely, so that what the
+        others went through before counts as much.
+        """
+        sinces = (trouble.since for job, trouble in self._trouble.items() if job.account_id == account_id)
+        return min(sinces, default=self._clock.monotonic())
 
     def forgive(self, account_id: str) -> None:
         """Forget all trouble of an account."""

@@ -187,7 +187,7 @@ class JobRunner:
             failures_count=trouble.failures,
             exc_info=cause or error,
         )
-        if now - trouble.since >= self._options.degraded_after_seconds:
+        if now - self._board.failing_since(job.account_id) >= self._options.degraded_after_seconds:
             await self._lifecycle.set_degraded(account, degraded=True)
         if isinstance(error, RetryableError):
             if error.retry_after_seconds is not None or isinstance(error, RateLimitedError):

@@ -6,6 +6,7 @@ bank needs no task of its own and is the same however often it is asked.
 
 from __future__ import annotations
 
+import operator
 from collections import Counter, deque
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -78,6 +79,7 @@ class Bank:
         }
         self._orders = {msisdn: Orders(life) for msisdn, life in self.lives.items()}
         self._live_through_history(opens_at)
+        self._story = iter(scenario.story)
         self._base = opens_at
         self._since = self.clock.monotonic()
         self._frozen = False
@@ -134,6 +136,8 @@ class Bank:
     def step(self, steps: int = 1) -> list[Change]:
         """Lockstep: let the next changes happen, at most one an entity a step, at least one a step.
 
+        While the scenario's story lasts, a step is its next command.
+
         Raises:
             ControlError: The scenario runs freely, or nothing is left to happen.
         """
@@ -141,8 +145,17 @@ class Bank:
             raise ControlError("only a lockstep scenario is stepped; this one runs freely")
         before = self._lengths()
         for _ in range(steps):
-            self._one_step()
+            command = next(self._story, None)
+            if command is not None:
+                self.mutate(command)
+            else:
+                self._one_step()
         return self._changes_since(before)
+
+    @property
+    def story_left(self) -> int:
+        """How many commands of the scenario's story are still to be carried out."""
+        return operator.length_hint(self._story)
 
     def _one_step(self) -> None:
         before = self._lengths()

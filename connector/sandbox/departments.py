@@ -12,6 +12,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from connector.sandbox.account import endpoints as account_endpoints
+from connector.sandbox.bills import commands as bills_commands
+from connector.sandbox.bills import endpoints as bills_endpoints
+from connector.sandbox.bills import routines as bills_routines
+from connector.sandbox.bookings import commands as bookings_commands
+from connector.sandbox.bookings import endpoints as bookings_endpoints
+from connector.sandbox.bookings import routines as bookings_routines
 from connector.sandbox.gateway import Endpoint
 from connector.sandbox.ledger import Domain
 from connector.sandbox.lending import commands as lending_commands
@@ -56,6 +62,12 @@ DEPARTMENTS: dict[Domain, Department] = {
         transactions_routines.ROUTINES,
         transactions_commands.obey,
     ),
+    "bills": Department(
+        bills_endpoints.ENDPOINTS,
+        lambda _: ["bills"],
+        bills_routines.ROUTINES,
+        bills_commands.obey,
+    ),
     "lending": Department(
         lending_endpoints.ENDPOINTS,
         lambda life: [] if life.spec.minor or life.spec.tier == "L0" else ["loan"],
@@ -67,6 +79,12 @@ DEPARTMENTS: dict[Domain, Department] = {
         lambda _: ["points", "vouchers"],
         loyalty_routines.ROUTINES,
         loyalty_commands.obey,
+    ),
+    "bookings": Department(
+        bookings_endpoints.ENDPOINTS,
+        lambda _: ["bookings"],
+        bookings_routines.ROUTINES,
+        bookings_commands.obey,
     ),
 }
 

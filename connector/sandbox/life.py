@@ -7,6 +7,8 @@ from datetime import timedelta
 from random import Random
 from typing import TYPE_CHECKING
 
+from connector.sandbox.bills.books import Bills
+from connector.sandbox.bookings.books import Bookings
 from connector.sandbox.ledger import DOMAINS, Domain, Ledger
 from connector.sandbox.lending.books import Lending
 from connector.sandbox.loyalty.books import Loyalty
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from connector.sandbox.scenario import HolderSpec, Rates
     from connector.sandbox.simulation import Simulation
 
-_PENDING_SHARE: dict[Rail, float] = {"CARD": 1.0, "IBFT": 0.4, "RAAST_P2M": 0.3, "ATM": 0.25, "BILL_PAY": 0.3}
+_PENDING_SHARE: dict[Rail, float] = {"CARD": 1.0, "IBFT": 0.4, "RAAST_P2M": 0.3, "ATM": 0.25}
 _WAYS: dict[PostingWay, float] = {"same_id": 0.45, "replaces": 0.35, "new_id": 0.2}
 _NEVER_TOUCHED_LATER: frozenset[Rail] = frozenset({"LOAN_DISBURSAL", "LOAN_REPAYMENT", "ZINDIGI_INTERNAL"})
 _LATEST_AMENDMENT_HOURS = 240.0
@@ -48,8 +50,10 @@ class Life:
         self.transactions = Transactions(
             self.ledgers["transactions"], dict.fromkeys(ibans, spec.opening_balance_rupees * 100)
         )
+        self.bills = Bills(self.ledgers["bills"])
         self.lending = Lending(self.ledgers["lending"])
         self.loyalty = Loyalty(self.ledgers["loyalty"], int(spec.msisdn[-3:]) * 100_000)
+        self.bookings = Bookings(self.ledgers["bookings"])
         first_number = 500 + int(spec.msisdn[-3:]) * 10
         self.contacts = invent_contacts(Random(f"{self.seed_text}/contacts"), first_number)
 
@@ -65,12 +69,13 @@ class Life:
         """The holder, as the other side of an entry sees them."""
         return Counterparty(alias=self.spec.msisdn, iban=iban, cnic=self.spec.cnic, name=self.spec.name)
 
-    def pay(self, hand: Hand, draft: Transaction, at: datetime) -> str | None:
+    def pay(self, hand: Hand, draft: Transaction, at: datetime, *, final: bool = False) -> str | None:
         """Enter a draft and plan all that will become of it; gives the entity, None where the funds do not reach.
 
-        Every choice is drawn whether or not it is used, so that a refusal changes nothing else.
+        A `final` one is posted at once, and nothing becomes of it: what names it goes on to be right. Every choice is
+        drawn whether or not it is used, so that a refusal changes nothing else.
         """
-        pending = hand.rng.random() < _PENDING_SHARE.get(draft.rail, 0.0)
+        pending = hand.rng.random() < _PENDING_SHARE.get(draft.rail, 0.0) and not final
         fate = hand.rng.random()
         settle_hours = hand.rng.uniform(0.2, 6.0) if draft.rail != "CARD" else hand.rng.uniform(3.0, 40.0)
         fate_hours = settle_hours + hand.rng.uniform(1.0, _LATEST_AMENDMENT_HOURS - settle_hours)
@@ -85,7 +90,7 @@ class Life:
             return entity
         if pending:
             self.plan(at + timedelta(hours=settle_hours), lambda now: self._post(entity, now, way, posting_id), entity)
-        if draft.rail not in _NEVER_TOUCHED_LATER:
+        if draft.rail not in _NEVER_TOUCHED_LATER and not final:
             self._plan_fate(entity, fate, at + timedelta(hours=fate_hours), receipt)
         return entity
 

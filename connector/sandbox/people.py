@@ -29,8 +29,6 @@ _SHOPS = (
     "Attock Fuel Stop 12",
     "Tara Electronics",
 )
-BILLERS = ("Mehran Electric", "Indus Gas", "Ravi Water Board", "Margalla Fibre", "Cholistan Mobile")
-"""Invented billers."""
 
 
 def iban(bank: str, account: str) -> str:
@@ -61,6 +59,29 @@ class Counterparty:
     def body(self) -> Body:
         """The wire form."""
         return {"alias": self.alias, "iban": self.iban, "cnic": self.cnic, "name": self.name}
+
+
+@dataclass(frozen=True, slots=True)
+class Biller:
+    """Who presents bills."""
+
+    code: str
+    name: str
+    category: str
+
+    def body(self) -> Body:
+        """The wire form."""
+        return {"code": self.code, "name": self.name, "category": self.category}
+
+
+BILLERS = (
+    Biller("MEHEL", "Mehran Electric", "ELECTRICITY"),
+    Biller("INGAS", "Indus Gas", "GAS"),
+    Biller("RVWAT", "Ravi Water Board", "WATER"),
+    Biller("MGFIB", "Margalla Fibre", "INTERNET"),
+    Biller("CHMOB", "Cholistan Mobile", "MOBILE"),
+)
+"""Invented billers."""
 
 
 @dataclass(frozen=True, slots=True)

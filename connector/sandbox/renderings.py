@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from connector.sandbox.bills import rendering as bills
+from connector.sandbox.bookings import rendering as bookings
 from connector.sandbox.lending import rendering as lending
 from connector.sandbox.loyalty import rendering as loyalty
 from connector.sandbox.rendering import Expected, Renders
@@ -12,8 +14,10 @@ from connector.sandbox.transactions import rendering as transactions
 
 RENDERS: dict[str, Renders] = {
     "transactions": transactions.RENDERS,
+    "bills": bills.RENDERS,
     "lending": lending.RENDERS,
     "loyalty": loyalty.RENDERS,
+    "bookings": bookings.RENDERS,
 }
 
 

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from connector.sandbox.wire import Json
 
 
+_LEAVING_BY_AGE = frozenset({"transactions", "bills", "bookings"})
+"""Domains whose entries leave the feeds once they are older than the bank keeps them there."""
+
+
 def holders(bank: Bank) -> Json:
     """Everybody who banks here, with what a driver needs to log in as them."""
     return [
@@ -97,7 +101,7 @@ def _domain_truth(bank: Bank, life: Life, ledger: Ledger) -> Json:
                 "version": change.version,
                 "resource": change.resource,
                 "booking": change.booking,
-                "visible": ledger.domain != "transactions" or change.booking >= oldest,
+                "visible": ledger.domain not in _LEAVING_BY_AGE or change.booking >= oldest,
                 "ids": _ids(ledger.history[change.entity]),
                 "body": change.body,
             }

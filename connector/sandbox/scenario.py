@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from connector.errors import ConfigurationError
 from connector.sandbox.faults import FaultSpec
+from connector.sandbox.mutations import Mutation
 from connector.sandbox.routines import Persona
 from connector.sandbox.wire import KARACHI
 
@@ -77,7 +78,8 @@ class FrontDoor(_Section):
 class Scenario(_Section):
     """A whole scenario.
 
-    `pace` is ledger seconds a real second, for `free`; `step_seconds` is ledger time, for `lockstep`.
+    `pace` is ledger seconds a real second, for `free`; `step_seconds` is ledger time, for `lockstep`. The commands of
+    `story` are carried out first, in lockstep, one a step; then lives go on by themselves.
     """
 
     title: str = Field(min_length=1)
@@ -90,6 +92,7 @@ class Scenario(_Section):
     front_door: FrontDoor = FrontDoor()
     holders: tuple[HolderSpec, ...] = Field(min_length=1)
     faults: tuple[FaultSpec, ...] = ()
+    story: tuple[Mutation, ...] = ()
 
     @property
     def opens_at(self) -> datetime:
@@ -108,6 +111,12 @@ class Scenario(_Section):
             twice = {value for value in values if values.count(value) > 1}
             if twice:
                 raise ValueError(f"two holders share the {what} {min(twice)}")
+        return self
+
+    @model_validator(mode="after")
+    def _told_in_steps(self) -> Scenario:
+        if self.story and self.mode != "lockstep":
+            raise ValueError("a story is told in steps: mode must be lockstep")
         return self
 
 

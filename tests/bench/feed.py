@@ -72,7 +72,7 @@ def invent_history(seed: int, number: int, count: int) -> list[Transaction]:
                 initiated_at=at,
                 posted_at=at + timedelta(seconds=hand.rng.randint(1, 20)),
                 counterparty=party,
-                biller=hand.rng.choice(BILLERS) if rail in {"BILL_PAY", "TOPUP"} else None,
+                biller=hand.rng.choice(BILLERS).name if rail in {"BILL_PAY", "TOPUP"} else None,
                 receipt_ref=hand.id("R") if rail in {"RAAST_P2M", "BILL_PAY", "IBFT"} else None,
             )
         )

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support.feeds import FEEDS, Feed
 from tests.support.log_watch import Log, logged
 
 
@@ -15,3 +16,10 @@ def log() -> Iterator[Log]:
         yield log
     print(log.getvalue())
     assert log.defects() == []
+
+
+@pytest.fixture(params=FEEDS, ids=lambda feed: feed.domain)
+def feed(request: pytest.FixtureRequest) -> Feed:
+    """One of the bank's newest-first feeds: the test runs once for each."""
+    found: Feed = request.param
+    return found

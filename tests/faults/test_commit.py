@@ -14,19 +14,23 @@ import pytest
 
 from connector.cadence import Intervals
 from connector.cli import exits, main
+from connector.domains.registry import DOMAINS
 from connector.errors import FencedError, JournalError
 from connector.journal.sqlite import SqliteShard
 from connector.ports import Commit, Journal
 from tests.contract.journal.backends import Backend, SqliteBackend
 from tests.support.log_watch import Log
 from tests.support.virtual_clock import VirtualClock
-from tests.support.world import OPTIONS, World, people
+from tests.support.world import KINDS, OPTIONS, World, people
 
 HOLDER = "borrower"
 NARROW_BYTES = 1_500
-KINDS = ("transactions", "loan", "points", "vouchers")
 RUNTIME = replace(OPTIONS, intervals=dict.fromkeys(KINDS, Intervals(5.0, 10.0)))
 
+SOMETHING_NEW = {
+    "transactions": "add", "bills": "add", "lending": "disburse", "loyalty": "redeem", "bookings": "add",
+}  # fmt: skip
+"""For every domain, a command that lets something new into it."""
 
 Lost = list[Callable[[], None]]
 """Told when something was read and not committed: to the bank that is a client which was lost."""
@@ -116,7 +120,7 @@ async def test_a_commit_whose_outcome_is_unknown_loses_and_doubles_nothing(
         [account_id] = world.msisdn_of
         # The command whose commit was in doubt was applied once.
         assert await world.links_told(account_id) == ["ConsentGranted", "LinkActivated"]
-        for domain in ("transactions", "lending", "loyalty"):
+        for domain in DOMAINS:
             assert await world.streams_told(domain, account_id) == ["StreamOpened", "BackfillCompleted"]
 
 
@@ -154,7 +158,7 @@ async def test_a_link_ends_although_one_of_its_streams_cannot_be_written(tmp_pat
         [account_id] = world.msisdn_of
         async with world.at_work():
             await pass_time(world, 60)
-            for domain in ("transactions", "loyalty"):
+            for domain in DOMAINS.keys() - refused:
                 assert await world.streams_told(domain, account_id) == ["StreamOpened", "BackfillCompleted"]
             refused.clear()
             await pass_time(world, 300)
@@ -168,7 +172,7 @@ async def test_a_link_ends_although_one_of_its_streams_cannot_be_written(tmp_pat
             assert (await world.streams_told("lending", account_id))[-1] == "BackfillCompleted"
             refused.clear()
             await pass_time(world, 300)
-            for domain in ("transactions", "lending", "loyalty"):
+            for domain in DOMAINS:
                 assert (await world.streams_told(domain, account_id))[-1] == "StreamClosed link"
         verdict = await world.verdict(settled=False)
         assert verdict.sound, verdict.findings
@@ -249,7 +253,7 @@ async def test_what_is_set_aside_in_the_first_sync_outlives_the_window_and_is_to
         assert told.isdisjoint(aside)
         changed(journal, type(journal).shard_type)
         async with world.working() as worker:
-            for domain, op in (("transactions", "add"), ("lending", "disburse"), ("loyalty", "redeem")):
+            for domain, op in SOMETHING_NEW.items():
                 world.mutate(holder="adult", domain=domain, op=op)
             for _ in range(3):
                 await worker.sweep()

@@ -19,12 +19,28 @@ OTHER = {"of": "another type"}
 ENTRIES = {
     # One entity of every resource, and a field that it cannot be understood without.
     "transactions": ("/accounts/*", "amount"),
+    "bills": ("/bills", "due_on"),
+    "bookings": ("/bookings", "total"),
     "loan": ("/advance-cash/*", "OUTSTANDING"),
     "points": ("/z-miles/ledger", "points"),
     "vouchers": ("/z-miles/summary", "status"),
 }
-DOMAIN = {"transactions": "transactions", "loan": "lending", "points": "loyalty", "vouchers": "loyalty"}
-PREFIX = {"transactions": "", "loan": "loan/", "points": "points/", "vouchers": "voucher/"}
+DOMAIN = {
+    "transactions": "transactions",
+    "bills": "bills",
+    "bookings": "bookings",
+    "loan": "lending",
+    "points": "loyalty",
+    "vouchers": "loyalty",
+}
+PREFIX = {
+    "transactions": "",
+    "bills": "bill/",
+    "bookings": "booking/",
+    "loan": "loan/",
+    "points": "points/",
+    "vouchers": "voucher/",
+}
 
 
 @pytest.fixture
@@ -33,6 +49,8 @@ async def world(tmp_path: Path, place: Backend) -> AsyncIterator[World]:
         await opened.link("borrower")
         for _ in range(2):
             opened.mutate(holder="borrower", domain="loyalty", op="redeem")
+            opened.mutate(holder="borrower", domain="bills", op="add")
+            opened.mutate(holder="borrower", domain="bookings", op="add")
         yield opened
 
 
@@ -132,6 +150,10 @@ async def test_while_an_id_cannot_be_read_no_removal_is_believed(world: World, k
     [
         ("/accounts/*", "$.items", "transactions"),
         ("/accounts/*", "$.next_cursor", "transactions"),
+        ("/bills", "$.items", "bills"),
+        ("/bills", "$.next_cursor", "bills"),
+        ("/bookings", "$.items", "bookings"),
+        ("/bookings", "$.next_cursor", "bookings"),
         ("/advance-cash/*", "$.DATA.LOANS", "loan"),
         ("/advance-cash/*", "$.RESPONSE_CODE", "loan"),
         ("/z-miles/ledger", "$.entries", "points"),

@@ -17,12 +17,15 @@ from connector.sandbox import server
 from connector.sandbox.faults import Kind
 from connector.sources.zindigi.options import ZindigiOptions
 from tests.contract.journal.backends import Backend
+from tests.support.feeds import Feed
 from tests.support.log_watch import Log
 from tests.support.virtual_clock import VirtualClock
 from tests.support.world import World, people
 
 PATHS = {
     "transactions": "/accounts/*",
+    "bills": "/bills",
+    "bookings": "/bookings",
     "loan": "/advance-cash/*",
     "points": "/z-miles/ledger",
     "vouchers": "/z-miles/summary",
@@ -83,26 +86,27 @@ async def test_a_body_that_is_not_whole_is_not_believed(world: World, log: Log, 
 @pytest.mark.anyio
 @pytest.mark.parametrize("kind", ["truncated_json", "non_json"])
 async def test_a_later_page_that_is_not_whole_spoils_the_read(
-    tmp_path: Path, place: Backend, log: Log, kind: Kind
+    tmp_path: Path, place: Backend, feed: Feed, log: Log, kind: Kind
 ) -> None:
     scenario = people("borrower")
     async with World.open(tmp_path, scenario, seed=9, clock=VirtualClock(), page_limit=10, place=place) as world:
+        feed.fill(world, "borrower", 30, days=20)
         await world.link("borrower")
         async with world.working() as worker:
             await worker.sweep()
-            known = len(await world.told("transactions"))
-            world.mutate(holder="borrower", domain="transactions", op="add")
-            world.mutate(holder="borrower", domain="transactions", op="remove", age_days=4)
+            known = len(await world.told(feed.domain))
+            world.mutate(holder="borrower", domain=feed.domain, op="add")
+            world.mutate(holder="borrower", domain=feed.domain, op="remove", age_days=4)
 
             def strike_second_page(request: httpx.Request) -> None:
                 if "cursor" in request.url.params and not world.bank.faults.standing():
-                    world.strike(kind, path=PATHS["transactions"])
+                    world.strike(kind, path=feed.path)
 
             world.transport.before_call = strike_second_page
-            world.clock.jump(1801)  # type: ignore[attr-defined]
-            await world.read_once(worker, kinds={"transactions"})
+            world.clock.jump(feed.reconcile_seconds)  # type: ignore[attr-defined]
+            await world.read_once(worker, kinds={feed.domain})
             assert [line["error"] for line in log.lines("read_failed")] == ["UnavailableError"]
-            assert len(await world.told("transactions")) == known
+            assert len(await world.told(feed.domain)) == known
             for _ in range(2):
                 await worker.sweep()
             await world.assert_sound(lockstep=True)

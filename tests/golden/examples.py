@@ -20,13 +20,17 @@ from connector.events import STREAM_ENTITY, Event, Provenance, Sighting, change_
 from connector.state import EntityState
 from tests.golden.samples import (
     ACCOUNT,
+    BILL,
+    BOOKING,
     BROKEN,
+    CANCELLED_BOOKING,
     CHECKPOINT,
     CONSENT,
     INSTALLMENT,
     LINK,
     LOAN,
     OBSERVED_AT,
+    PAID_BILL,
     PENDING,
     POINTS,
     POSTED,
@@ -76,6 +80,12 @@ CHANGES: dict[str, tuple[Seen, ...]] = {
         Seen(FEED, None, BREAK),
         Seen(FEED, BREAK, WHOLE),
     ),
+    "bills": (
+        Seen("bills", None, BILL),
+        Seen("bills", BILL, replace(BILL, amount=Decimal("4295.00"))),
+        Seen("bills", BILL, PAID_BILL),
+        Seen("bills", BILL, replace(BILL, status="OVERDUE", status_source="overdue")),
+    ),
     "lending": (
         Seen("loan", None, LOAN),
         Seen("loan", None, SCHEDULED),
@@ -94,6 +104,12 @@ CHANGES: dict[str, tuple[Seen, ...]] = {
         Seen("vouchers", ISSUED, USED),
         Seen("vouchers", ISSUED, VOUCHER),
         Seen("vouchers", ISSUED, replace(ISSUED, title="Two teas and a cake")),
+    ),
+    "bookings": (
+        Seen("bookings", None, BOOKING),
+        Seen("bookings", BOOKING, replace(BOOKING, status="CONFIRMED", status_source="confirmed")),
+        Seen("bookings", BOOKING, replace(BOOKING, title="Karachi to Multan, night coach")),
+        Seen("bookings", BOOKING, CANCELLED_BOOKING),
     ),
     lifecycle.NAME: (
         Seen("link", None, ACTIVE),
@@ -141,6 +157,7 @@ def _event(topic: str, seen: Seen, namer: EventNamer, *, sequence: int) -> Event
         event_type=namer(op, seen.before, seen.after),
         source=sighting.source.of_entry("5d" * 16 if seen.after and topic in DOMAINS else None),
         supersedes=getattr(seen.after, "replaces", None),
+        related=DOMAINS[topic].relate(record) if topic in DOMAINS else (),
     )
 
 

@@ -6,6 +6,8 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 
+from connector.domains.bills import Bill, Biller
+from connector.domains.bookings import Booking, BookingLine, BookingVoucher
 from connector.domains.lending import Installment, Loan, Repayment
 from connector.domains.lifecycle import Checkpoint, ConsentRecord, LinkStatus, StreamBehind
 from connector.domains.loyalty import PointsEntry, Voucher
@@ -84,6 +86,74 @@ NAMELESS = replace(
     party=Party(None, None, None, None, None, None, False, ("ALIAS_INVALID",)),
 )
 BROKEN = BalanceChain(PENDING.iban, "BROKEN", "TX-1001", "TX-1002", Decimal("100.00"), Decimal("99.99"))
+BILL = Bill(
+    bill_id="BL-5",
+    biller=Biller("INVEL", "Invented Electric, لاہور", "ELECTRICITY", "ELECTRICITY"),
+    consumer_number="010000000101",
+    bill_month="2026-02",
+    amount=Decimal("4310.75"),
+    amount_after_due=Decimal("4560.75"),
+    currency="PKR",
+    presented_at=datetime(2026, 3, 1, 9, 30, tzinfo=KARACHI),
+    presented_at_source="2026-03-01T09:30:00+05:00",
+    due_on=date(2026, 3, 11),
+    status="PRESENTED",
+    status_source="presented",
+    paid_at=None,
+    paid_at_source=None,
+    paid_amount=None,
+    payment_transaction_id=None,
+)
+PAID_BILL = replace(
+    BILL,
+    status="PAID",
+    status_source="paid",
+    paid_at=datetime(2026, 3, 14, 18, 0, 0, 500000, tzinfo=KARACHI),
+    paid_at_source="2026-03-14T18:00:00.5+05:00",
+    paid_amount=Decimal("4560.75"),
+    payment_transaction_id="TX-960",
+)
+BOOKING = Booking(
+    booking_id="BK-8",
+    category="TRAVEL",
+    category_source="TRAVEL",
+    vendor="Invented Coaches",
+    title="Karachi to Multan, کراچی",
+    placed_at=datetime(2026, 3, 1, 9, 30, tzinfo=KARACHI),
+    placed_at_source="2026-03-01T09:30:00+05:00",
+    status="PLACED",
+    status_source="placed",
+    starts_at=datetime(2026, 6, 20, 7, 0, tzinfo=KARACHI),
+    starts_at_source="2026-06-20T07:00:00+05:00",
+    ends_at=datetime(2026, 6, 20, 21, 30, tzinfo=KARACHI),
+    ends_at_source="2026-06-20T21:30:00+05:00",
+    lines=(
+        BookingLine(1, "Seat B7", 2, Decimal("2400.00"), Decimal("4800.00")),
+        BookingLine(2, "Lunch", 1, Decimal("350.50"), Decimal("350.50")),
+    ),
+    total=Decimal("5150.50"),
+    currency="PKR",
+    payment_transaction_id="TX-970",
+    refund_transaction_id=None,
+    voucher=None,
+    policy_ref=None,
+)
+CANCELLED_BOOKING = replace(BOOKING, status="CANCELLED", status_source="cancelled", refund_transaction_id="TX-971")
+E_VOUCHER = replace(
+    BOOKING,
+    booking_id="BK-9",
+    category="E_VOUCHER",
+    category_source="E_VOUCHER",
+    status="CONFIRMED",
+    status_source="confirmed",
+    starts_at=None,
+    starts_at_source=None,
+    ends_at=None,
+    ends_at_source=None,
+    lines=(),
+    voucher=BookingVoucher("WV-1", "7Q4X", date(2026, 6, 1)),
+    policy_ref="POL-1",
+)
 LOAN = Loan(
     loan_id="LN-7",
     product="Advance Cash",
@@ -146,15 +216,16 @@ CHECKPOINT = Checkpoint(
     5, OBSERVED_AT, OBSERVED_AT - timedelta(seconds=90), 3, 1, (StreamBehind(ACCOUNT, "lending", "STALE", None),)
 )
 
-VERSIONS = {"transactions": 2, "lending": 1, "loyalty": 1, "lifecycle": 1}
-"""How many versions of each schema there are golden bytes of; what is written today is of the last."""
-
 RECORDS: dict[str, tuple[Record, ...]] = {
     "transactions": (PENDING, POSTED, UNKNOWN_RAIL, BROKEN, NAMED, NAMELESS),
+    "bills": (BILL, PAID_BILL),
+    "bookings": (BOOKING, CANCELLED_BOOKING, E_VOUCHER),
     "lending": (LOAN, INSTALLMENT, REPAYMENT),
     "loyalty": (POINTS, VOUCHER),
     "lifecycle": (LINK, CONSENT, CHECKPOINT),
 }
+VERSIONS = dict.fromkeys(RECORDS, 1) | {"transactions": 2}
+"""How many versions of each schema there are golden bytes of; what is written today is of the last."""
 
 DATA_KEY = bytes(range(32))
 ENTITIES: dict[str, tuple[str, EntityState]] = {
@@ -231,6 +302,29 @@ EVENTS: dict[str, dict[str, Event]] = {
         "removed": event("transactions", "d", 3, "TransactionRemoved", before=POSTED),
         "chain_broken": event("transactions", "c", 1, "BalanceChainBroken", after=BROKEN),
         "stream_closed": replace(event("transactions", "s", 2, "StreamClosed"), reason="consent"),
+    },
+    "bills": {
+        "presented": event("bills", "c", 1, "BillPresented", after=BILL),
+        "paid": replace(
+            event("bills", "u", 2, "BillPaid", before=BILL, after=PAID_BILL),
+            related=(Related("payment_transaction", "transactions", "TX-960"),),
+        ),
+        "overdue": event("bills", "u", 2, "BillOverdue", before=BILL, after=replace(BILL, status="OVERDUE")),
+    },
+    "bookings": {
+        "placed": replace(
+            event("bookings", "c", 1, "BookingPlaced", after=BOOKING),
+            related=(Related("payment_transaction", "transactions", "TX-970"),),
+        ),
+        "confirmed": event("bookings", "c", 1, "BookingConfirmed", after=E_VOUCHER),
+        "cancelled": replace(
+            event("bookings", "u", 2, "BookingCancelled", before=BOOKING, after=CANCELLED_BOOKING),
+            related=(
+                Related("payment_transaction", "transactions", "TX-970"),
+                Related("refund_transaction", "transactions", "TX-971"),
+            ),
+            changed=("status", "status_source", "refund_transaction_id"),
+        ),
     },
     "lending": {
         "loan": replace(

@@ -161,8 +161,15 @@ async def secrets_of(world: World, otps: list[str]) -> Quarry:
     quarry.add("access token", *desk._by_access)
     quarry.add("refresh token", *desk._by_refresh)
     quarry.add("device id", *{session.device_id for session in desk._by_access.values()})
+    quarry.add("voucher code", *voucher_codes(world))
     quarry.add("challenge id", *{message.challenge_id for message in desk.messages})
     return quarry
+
+
+def voucher_codes(world: World) -> set[str]:
+    """Whoever knows one can spend the voucher."""
+    lives = world.bank.lives.values()
+    return {order.voucher.code for life in lives for _, order in life.bookings.newest_first() if order.voucher}
 
 
 def persons_of(world: World) -> Quarry:
@@ -176,6 +183,7 @@ def persons_of(world: World) -> Quarry:
         quarry.add("IBAN", *holder["ibans"])
         life = world.bank.life(holder["msisdn"])
         quarry.add("transaction id", *list(life.ledgers["transactions"].history)[:200])
+        quarry.add("consumer number", *{bill.consumer_number for _, bill in life.bills.newest_first()})
         for contact in life.contacts.people:
             told = [contact.alias, contact.iban, contact.cnic, contact.name]
             quarry.add("counterparty", *[value for value in told if value is not None and len(value) > 5])
@@ -240,6 +248,7 @@ async def test_a_leak_on_purpose_is_found(tmp_path: Path, place: Backend, traces
             "access token": [token, token.encode().hex(), base64.b64encode(f"x{token}".encode()).decode()],
             "one-time password": [otps[-1], base64.b64encode(f"ab{otps[-1]}".encode()).decode()],
             "PIN": [f"pin={PINS['adult']}!"],
+            "voucher code": [f"code={min(voucher_codes(world))}"],
         }
         for what, forms in leaks.items():
             for form in forms:

@@ -62,13 +62,13 @@ class Visitor:
     async def inquire(self) -> httpx.Response:
         return await self.http.post(f"{BASE}/advance-cash/inquiry", json={"CHANNEL": "APP"}, headers=self.headers)
 
-    async def feed_page(self, account: int = 0, **params: Any) -> httpx.Response:
-        return await self.get(f"/accounts/{self.ibans[account]}/transactions", **params)
+    async def feed_page(self, account: int = 0, *, of: str = "transactions", **params: Any) -> httpx.Response:
+        return await self.get(f"/accounts/{self.ibans[account]}/{of}" if of == "transactions" else f"/{of}", **params)
 
-    async def feed(self, account: int = 0, **params: Any) -> list[dict[str, Any]]:
+    async def feed(self, account: int = 0, *, of: str = "transactions", **params: Any) -> list[dict[str, Any]]:
         items: list[dict[str, Any]] = []
         while True:
-            answer = await self.feed_page(account, **params)
+            answer = await self.feed_page(account, of=of, **params)
             assert answer.status_code == 200, answer.text
             items += answer.json()["items"]
             if answer.json()["next_cursor"] is None:
@@ -87,6 +87,8 @@ class Visitor:
     async def read_everything(self) -> None:
         for account in range(len(self.ibans)):
             await self.feed(account, limit=100)
+        for of in ("bills", "bookings"):
+            await self.feed(of=of, limit=100)
         await self.points()
         await self.get("/z-miles/summary")
         if not self.spec.minor and self.spec.tier != "L0":
@@ -103,6 +105,11 @@ class Visitor:
         assert answer.status_code == 200, answer.text
         changes: list[dict[str, Any]] = answer.json()["changes"]
         return changes
+
+    async def fill(self, domain: str, entries: int) -> None:
+        """Let a feed have so many entries more, spread over the last 25 days."""
+        for number in range(entries):
+            await self.mutate(domain, "back_date", age_days=25 * (number + 1) / entries)
 
     async def truth(self, domain: str = "transactions") -> dict[str, Any]:
         answer = await self.http.get("/sandbox/truth", params={"holder": self.spec.label, "domains": domain})

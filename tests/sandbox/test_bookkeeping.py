@@ -224,7 +224,7 @@ async def test_settling_wants_every_resource_of_whoever_is_logged_in(adult: Any)
     after = await settled(k=1)
     assert not after["settled"]
     assert {entry["resource"] for entry in after["missing"]} == {
-        f"transactions/{adult.ibans[0]}", "loan", "points", "vouchers",
+        f"transactions/{adult.ibans[0]}", "bills", "bookings", "loan", "points", "vouchers",
     }  # fmt: skip
     await adult.read_everything()
     assert (await settled(k=1))["settled"]

@@ -42,7 +42,10 @@ class Poller:
     async def read(self, resource: str, *, deep: bool) -> dict[str, Any]:
         """Items of a read by their wire key."""
         if resource.startswith("transactions/"):
-            return await self._feed(resource.removeprefix("transactions/"), deep=deep)
+            return await self._feed(f"/accounts/{resource.removeprefix('transactions/')}/transactions", deep=deep)
+        if resource in {"bills", "bookings"}:
+            items = await self._feed(f"/{resource}", deep=deep)
+            return {f"{resource.removesuffix('s')}/{wire_key}": item for wire_key, item in items.items()}
         if resource == "points":
             return await self._points(deep=deep)
         if resource == "vouchers":
@@ -80,11 +83,11 @@ class Poller:
                 return key
         return wire_key
 
-    async def _feed(self, iban: str, *, deep: bool) -> dict[str, Any]:
+    async def _feed(self, path: str, *, deep: bool) -> dict[str, Any]:
         items: dict[str, Any] = {}
         params: dict[str, Any] = {"limit": 40}
         while True:
-            page = self._parse(await self.visitor.get(f"/accounts/{iban}/transactions", **params))
+            page = self._parse(await self.visitor.get(path, **params))
             for item in page["items"]:
                 if items.setdefault(item["id"], item) != item:
                     raise Discarded

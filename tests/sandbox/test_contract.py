@@ -32,7 +32,7 @@ DEVICE = "device-1"
 
 BANK = Bank(load_scenario("lockstep"), 11, ManualClock())
 LIFE = BANK.life("borrower")
-FEED = "/accounts/{iban}/transactions"
+FEEDS = ("/accounts/{iban}/transactions", "/bills", "/bookings")
 
 
 def fresh_token() -> str:
@@ -55,10 +55,11 @@ SCHEMA = schemathesis.openapi.from_dict(
             "parameters": {"path.iban": LIFE.ibans[0]},
             "operations": [
                 {
-                    "include-path": FEED,
+                    "include-path": feed,
                     # A cursor is opaque: the schema cannot say which texts the bank once gave out.
                     "checks": {"positive_data_acceptance": {"expected-statuses": ["200", "304", "400", "401"]}},
                 }
+                for feed in FEEDS
             ],
         }
     ),

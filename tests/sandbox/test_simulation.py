@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from connector.sandbox.bookings.orders import CATEGORIES
 from connector.sandbox.clock import ManualClock
 from connector.sandbox.core import Bank, ControlError
 from connector.sandbox.mutations import Mutation, MutationError
 from connector.sandbox.scenario import Scenario, load_scenario
-from connector.sandbox.wire import dumps, micros
+from connector.sandbox.wire import dumps, local_date, micros
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -114,6 +115,8 @@ def test_lives_hold_everything_that_can_happen() -> None:
         "posted removed", "back-dated", "loan", "loan CLOSED", "installment DUE", "installment PAID",
         "installment OVERDUE", "loan OVERDUE", "repayment", "points EARN", "points REDEEM", "points EXPIRE",
         "points ADJUST", "points amended", "points removed", "voucher ISSUED", "voucher REDEEMED", "voucher EXPIRED",
+        "bill", "bill amended", "bill overdue", "bill paid", "bill cancelled", "bill removed",
+        "booking", "booking confirmed", "booking amended", "booking cancelled", "booking completed", "booking removed",
     ):  # fmt: skip
         assert seen[kind], (kind, seen)
     rails = {
@@ -139,11 +142,10 @@ def _kind(before: Change, after: Change) -> str:
             assert after.body["initiated_at"] == before.body["initiated_at"]
             return "transaction replaced"
         return f"transaction {after.body['status'] if after.body['status'] != before.body['status'] else 'amended'}"
-    if name == "points":
-        return "points removed" if after.body is None else "points amended"
-    assert after.body is not None
-    status = after.body.get("STATUS", after.body.get("status"))
-    return f"{name} {status}"
+    if after.body is None:
+        return f"{name} removed"
+    status, was = [body.get("STATUS", body.get("status")) for body in (after.body, before.body)]
+    return f"{name} {status if status != was else 'amended'}"
 
 
 def _note_creation(seen: Counter[str], entity: str, change: Change) -> None:
@@ -207,6 +209,59 @@ def test_loans_add_up(bank: Bank) -> None:
             assert (loan.status == "CLOSED") == (loan.outstanding_paisa == 0)
             known = life.ledgers["transactions"].history
             assert all(repayment.transaction_id in known for repayment in loan.repayments if loan.closed_on is None)
+
+
+def test_a_paid_bill_and_its_payment_are_one_thing(bank: Bank) -> None:
+    bank.step(120)
+    late = 0
+    for life in bank.lives.values():
+        payments: list[str] = []
+        for _, bill in life.bills.newest_first():
+            assert (bill.status == "paid") == (bill.payment is not None)
+            if bill.payment is None or bill.payment.transaction_id is None:
+                continue
+            paid = life.transactions.get(bill.payment.transaction_id)
+            assert paid is not None
+            assert (paid.rail, paid.status, paid.biller) == ("BILL_PAY", "posted", bill.biller.name)
+            assert paid.posted_at == bill.payment.at
+            assert paid.amount_paisa == -bill.payment.amount_paisa
+            payments.append(bill.payment.transaction_id)
+            was_late = local_date(bill.payment.at) > bill.due_on
+            late += was_late and bill.amount_after_due_paisa is not None
+            stated = bill.amount_after_due_paisa if was_late else bill.amount_paisa
+            assert bill.payment.amount_paisa == (stated or bill.amount_paisa)
+        of_bills = [entry for feed in life.transactions.feeds.values() for entry in feed.newest_first()]
+        paying = {entry.entity for entry in of_bills if entry.transaction.rail == "BILL_PAY"}
+        assert sorted(payments) == sorted(paying)
+    assert late
+
+
+def test_an_order_names_what_paid_it_and_what_came_back(bank: Bank) -> None:
+    bank.step(120)
+    refunds = 0
+    for life in bank.lives.values():
+        named: list[str] = []
+        for _, booking in life.bookings.newest_first():
+            paid = life.transactions.get(booking.payment_transaction_id or "")
+            assert paid is not None
+            assert (paid.status, paid.amount_paisa) == ("posted", -booking.total_paisa)
+            assert (booking.status == "cancelled") == (booking.refund_transaction_id is not None)
+            named.append(paid.id)
+            if booking.refund_transaction_id is not None:
+                given_back = life.transactions.get(booking.refund_transaction_id)
+                assert given_back is not None
+                assert (given_back.status, given_back.amount_paisa) == ("posted", booking.total_paisa)
+                named.append(given_back.id)
+                refunds += 1
+        assert len(set(named)) == len(named)
+    assert refunds
+
+
+def test_people_of_every_tier_order_everything(bank: Bank) -> None:
+    bank.step(120)
+    ordered = [{one.category for _, one in life.bookings.newest_first()} for life in bank.lives.values()]
+    assert set.union(*ordered) == set(CATEGORIES)
+    assert all(ordered)
 
 
 def test_points_are_never_owed(bank: Bank) -> None:

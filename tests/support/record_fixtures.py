@@ -48,6 +48,24 @@ COMMANDS: tuple[dict[str, Any], ...] = (
     {"holder": "adult", "domain": "transactions", "op": "add", "pending": True, "amount": -1250, "rail": "IBFT"},
     {"holder": "adult", "domain": "transactions", "op": "post", "way": "replaces"},
     {"holder": "adult", "domain": "transactions", "op": "add", "pending": True, "amount": 800},
+    # Bills in every state: paid in time and late, cancelled, overdue, and one that was put right.
+    {"holder": "adult", "domain": "bills", "op": "add", "count": 8},
+    {"holder": "adult", "domain": "bills", "op": "amend"},
+    {"holder": "adult", "domain": "bills", "op": "overdue", "count": 2},
+    {"holder": "adult", "domain": "bills", "op": "pay"},
+    {"holder": "adult", "domain": "bills", "op": "cancel"},
+    {"holder": "adult", "domain": "bills", "op": "overdue"},
+    {"holder": "adult", "domain": "bills", "op": "add"},
+    {"holder": "adult", "domain": "bills", "op": "pay"},
+    {"holder": "adult", "domain": "bills", "op": "add"},
+    # Orders of every category and in every state: one moved, one put right, and one called off with a refund.
+    {"holder": "adult", "domain": "bookings", "op": "add", "count": 9},
+    {"holder": "adult", "domain": "bookings", "op": "confirm", "count": 7},
+    {"holder": "adult", "domain": "bookings", "op": "change", "count": 2},
+    {"holder": "adult", "domain": "bookings", "op": "complete", "count": 2},
+    {"holder": "adult", "domain": "bookings", "op": "cancel"},
+    {"holder": "adult", "domain": "bookings", "op": "amend"},
+    {"holder": "adult", "domain": "bookings", "op": "add"},
     {"holder": "borrower", "domain": "lending", "op": "disburse", "amount": 12000},
     {"holder": "borrower", "domain": "lending", "op": "overdue"},
     {"holder": "borrower", "domain": "lending", "op": "close"},
@@ -173,6 +191,8 @@ async def record() -> dict[str, bytes]:
     async with _client(bank, tape, "adult", pages) as adult:
         await _record_login(adult, clock)
         await _record_bank(adult)
+        for kind in ("bills", "bookings"):
+            await _record_feed(adult, kind)
         await _record_miles(adult)
         await _record_session_end(adult)
     async with _client(bank, tape, "borrower", pages) as borrower:
@@ -234,6 +254,13 @@ async def _record_bank(adult: Recorder) -> None:
     adult.fault("invalid_cursor")
     await adult.read("transactions", since=SINCE, cursor=second)
     adult.keep("transactions.cursor-invalid")
+
+
+async def _record_feed(adult: Recorder, kind: str) -> None:
+    last = await adult.read(kind, since=SINCE)
+    adult.keep(f"{kind}.first")
+    await adult.read(kind, since=SINCE, cursor=last)
+    adult.keep(f"{kind}.last")
 
 
 async def _record_miles(adult: Recorder) -> None:

@@ -25,6 +25,41 @@ TRANSACTION: dict[str, Any] = {
     "replaces": None,
     "receipt_ref": "R-1",
 }
+BILL: dict[str, Any] = {
+    "id": "BILL-1",
+    "biller": {"code": "INGAS", "name": "Indus Gas", "category": "GAS"},
+    "consumer_number": "020000000001",
+    "bill_month": "2026-02",
+    "amount": "@1840.50",
+    "amount_after_due": "@1990.50",
+    "ccy": "PKR",
+    "presented_at": "2026-03-01T09:30:00+05:00",
+    "due_on": "2026-03-11",
+    "status": "paid",
+    "paid_at": "2026-03-05T18:00:00.500+05:00",
+    "paid_amount": "@1840.50",
+    "payment_transaction_id": "TXN-4",
+}
+BOOKING: dict[str, Any] = {
+    "id": "BOOK-1",
+    "category": "E_VOUCHER",
+    "vendor": "Planted Cafe",
+    "title": "Gift voucher",
+    "placed_at": "2026-03-01T09:30:00+05:00",
+    "status": "confirmed",
+    "starts_at": "2026-03-02T00:00:00+05:00",
+    "ends_at": "2026-04-01T00:00:00+05:00",
+    "lines": [
+        {"no": 1, "description": "Voucher", "quantity": 2, "unit_amount": "@500.00", "amount": "@1000.00"},
+        {"no": 2, "description": "Card", "quantity": 1, "unit_amount": "@50", "amount": "@50.00"},
+    ],
+    "total": "@1050.00",
+    "ccy": "PKR",
+    "payment_transaction_id": "TXN-5",
+    "refund_transaction_id": None,
+    "voucher": {"id": "W-1", "code": "BEARER-CODE-7Q4X", "valid_until": "2026-06-01"},
+    "policy_ref": None,
+}
 LOAN: dict[str, Any] = {
     "LOAN_ID": "L-1",
     "PRODUCT": "ADVANCE_CASH",
@@ -74,7 +109,7 @@ def encode(value: Any) -> bytes:
     return re.sub(r'"@([^"]*)"', r"\1", json.dumps(value)).encode()
 
 
-def transactions(*items: Any) -> Any:
+def feed(*items: Any) -> Any:
     return {"items": list(items), "next_cursor": None}
 
 
@@ -91,7 +126,9 @@ def summary(*vouchers: Any) -> Any:
 
 
 ENVELOPES: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
-    "transactions": (transactions, TRANSACTION),
+    "transactions": (feed, TRANSACTION),
+    "bills": (feed, BILL),
+    "bookings": (feed, BOOKING),
     "loan": (inquiry, LOAN),
     "points": (ledger, POINTS),
     "vouchers": (summary, VOUCHER),

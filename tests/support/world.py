@@ -58,6 +58,7 @@ CONTRACT = Contract()
 MASTER_KEY = bytes(range(32))
 UNLIMITED = BackendLimits(maximum_concurrency=8, rate_per_second=inf, failure_threshold=10**6)
 BACKENDS = sorted({"bank", *(kind.backend for domain in DOMAINS.values() for kind in domain.resources)})
+KINDS = tuple(kind.name for domain in DOMAINS.values() for kind in domain.resources)
 OPTIONS = WorkerOptions(backends=dict.fromkeys(BACKENDS, UNLIMITED), linger_seconds=0.0)
 
 
@@ -338,4 +339,4 @@ class World:
         return judge(self.truth(), await self.events(), self.msisdn_of, settled=settled, lockstep=lockstep)
 
 
-__all__ = ["BACKENDS", "OPTIONS", "SCENARIOS", "UNLIMITED", "PollLimits", "World"]
+__all__ = ["BACKENDS", "KINDS", "OPTIONS", "SCENARIOS", "UNLIMITED", "PollLimits", "World"]

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from connector.domains import lifecycle
+from connector.domains.bills import STATUSES as BILL_STATUSES
+from connector.domains.bookings import STATUSES as BOOKING_STATUSES
 from connector.domains.lending import INSTALLMENT_STATUSES, LOAN_STATUSES
 from connector.domains.loyalty import POINTS_KINDS, VOUCHER_STATUSES
 from connector.domains.model import (
@@ -16,6 +18,7 @@ from connector.domains.model import (
     BookingKey,
     Feed,
     Record,
+    Related,
     changed_fields,
     micros,
     midnight_micros,
@@ -23,12 +26,17 @@ from connector.domains.model import (
 from connector.domains.registry import DOMAINS
 from connector.domains.transactions import RAILS, STATUSES
 from tests.golden.samples import (
+    BILL,
+    BOOKING,
     BROKEN,
+    CANCELLED_BOOKING,
     CHECKPOINT,
     CONSENT,
+    E_VOUCHER,
     INSTALLMENT,
     LINK,
     LOAN,
+    PAID_BILL,
     PENDING,
     POINTS,
     POSTED,
@@ -44,6 +52,8 @@ def variants(record: Any, name: str, values: Any) -> list[Any]:
 
 VARIANTS: dict[str, list[list[Any]]] = {
     "transactions": [variants(PENDING, "status", STATUSES.values()), variants(BROKEN, "status", {"BROKEN", "WHOLE"})],
+    "bills": [variants(BILL, "status", BILL_STATUSES.values())],
+    "bookings": [variants(BOOKING, "status", BOOKING_STATUSES.values())],
     "lending": [
         variants(LOAN, "status", LOAN_STATUSES),
         variants(INSTALLMENT, "status", INSTALLMENT_STATUSES),
@@ -74,6 +84,9 @@ PAID = replace(INSTALLMENT, status="PAID")
 OVERDUE = replace(LOAN, status="OVERDUE")
 CLOSED = replace(LOAN, status="CLOSED", closed_on=date(2026, 3, 20))
 REVERSED = replace(POSTED, status="REVERSED")
+OVERDUE_BILL = replace(BILL, status="OVERDUE")
+CANCELLED_BILL = replace(BILL, status="CANCELLED")
+COMPLETED_BOOKING = replace(E_VOUCHER, status="COMPLETED")
 ISSUED = replace(VOUCHER, status="ISSUED")
 
 
@@ -89,6 +102,25 @@ ISSUED = replace(VOUCHER, status="ISSUED")
         ("transactions", "d", POSTED, None, "TransactionRemoved"),
         ("transactions", "c", None, BROKEN, "BalanceChainBroken"),
         ("transactions", "u", BROKEN, replace(BROKEN, status="WHOLE"), "BalanceChainHealed"),
+        ("bills", "c", None, BILL, "BillPresented"),
+        ("bills", "c", None, PAID_BILL, "BillPaid"),
+        ("bills", "c", None, CANCELLED_BILL, "BillAmended"),
+        ("bills", "u", BILL, replace(BILL, due_on=date(2026, 3, 12)), "BillAmended"),
+        ("bills", "u", BILL, OVERDUE_BILL, "BillOverdue"),
+        ("bills", "u", OVERDUE_BILL, PAID_BILL, "BillPaid"),
+        ("bills", "u", BILL, CANCELLED_BILL, "BillAmended"),
+        ("bills", "u", PAID_BILL, BILL, "BillPresented"),
+        ("bills", "d", PAID_BILL, None, "BillAmended"),
+        ("bookings", "c", None, BOOKING, "BookingPlaced"),
+        ("bookings", "c", None, E_VOUCHER, "BookingConfirmed"),
+        ("bookings", "c", None, CANCELLED_BOOKING, "BookingCancelled"),
+        ("bookings", "c", None, COMPLETED_BOOKING, "BookingUpdated"),
+        ("bookings", "u", BOOKING, replace(BOOKING, status="CONFIRMED"), "BookingConfirmed"),
+        ("bookings", "u", BOOKING, CANCELLED_BOOKING, "BookingCancelled"),
+        ("bookings", "u", BOOKING, replace(BOOKING, lines=()), "BookingUpdated"),
+        ("bookings", "u", E_VOUCHER, COMPLETED_BOOKING, "BookingUpdated"),
+        ("bookings", "u", CANCELLED_BOOKING, replace(CANCELLED_BOOKING, refund_transaction_id=None), "BookingUpdated"),
+        ("bookings", "d", BOOKING, None, "BookingUpdated"),
         ("lending", "c", None, LOAN, "LoanDisbursed"),
         ("lending", "u", LOAN, OVERDUE, "LoanOverdue"),
         ("lending", "u", OVERDUE, CLOSED, "LoanClosed"),
@@ -170,6 +202,16 @@ def test_ids_of_one_resource_do_not_meet() -> None:
         (POSTED, True),
         (REVERSED, True),
         (replace(POSTED, status=UNKNOWN), False),
+        (BILL, False),
+        (OVERDUE_BILL, False),
+        (replace(BILL, status=UNKNOWN), False),
+        (PAID_BILL, True),
+        (CANCELLED_BILL, True),
+        (BOOKING, False),
+        (E_VOUCHER, False),
+        (replace(BOOKING, status=UNKNOWN), False),
+        (CANCELLED_BOOKING, True),
+        (COMPLETED_BOOKING, True),
         (LOAN, False),
         (CLOSED, True),
         (INSTALLMENT, False),
@@ -213,3 +255,40 @@ def test_every_domain_is_registered_under_its_name_with_distinct_resources() -> 
             assert 0 < kind.head_interval_seconds <= kind.reconcile_interval_seconds
         for record_name, record in domain.records.items():
             assert record_name == record.KIND
+
+
+@pytest.mark.parametrize(
+    ("record", "effective"),
+    [
+        (BILL, BILL.presented_at),
+        (PAID_BILL, PAID_BILL.paid_at),
+        (OVERDUE_BILL, BILL.due_on),
+        # When it was cancelled the bank does not say: it was not when the bill was presented.
+        (CANCELLED_BILL, None),
+        (BOOKING, BOOKING.placed_at),
+        (CANCELLED_BOOKING, None),
+        (COMPLETED_BOOKING, None),
+    ],
+)
+def test_an_effect_has_the_time_that_the_bank_states_for_it(record: Record, effective: datetime | date | None) -> None:
+    assert record.effective == effective
+
+
+@pytest.mark.parametrize(
+    ("record", "related"),
+    [
+        (BILL, ()),
+        (PAID_BILL, (Related("payment_transaction", "transactions", "TX-960"),)),
+        (replace(BOOKING, payment_transaction_id=None), ()),
+        (
+            CANCELLED_BOOKING,
+            (
+                Related("payment_transaction", "transactions", "TX-970"),
+                Related("refund_transaction", "transactions", "TX-971"),
+            ),
+        ),
+    ],
+)
+def test_references_are_those_that_the_bank_states(record: Record, related: tuple[Related, ...]) -> None:
+    [domain] = [domain for domain in DOMAINS.values() if domain.records.get(record.KIND) is type(record)]
+    assert domain.relate(record) == related

@@ -39,6 +39,13 @@ PERSONAL = {
         "Counterparty.name": "name",
         "BalanceChain.iban": "identifier",
     },
+    "bills": {"Bill.consumer_number": "identifier", "Biller.name": "free_text"},
+    "bookings": {
+        "Booking.vendor": "free_text",
+        "Booking.title": "free_text",
+        "BookingLine.description": "free_text",
+        "Booking.policy_ref": "identifier",
+    },
     "lending": {},
     "loyalty": {"PointsEntry.description": "free_text"},
     "lifecycle": {},

@@ -123,6 +123,10 @@ class Loyalty:
         """The voucher ran out; nothing happens where it was used."""
         self._settle(voucher_id, at, replace(self.vouchers[voucher_id], status="EXPIRED"))
 
+    def rename_voucher(self, voucher_id: str, title: str, at: datetime) -> None:
+        """What it is good for is called something else."""
+        self._settle(voucher_id, at, replace(self.vouchers[voucher_id], title=title))
+
     def _settle(self, voucher_id: str, at: datetime, settled: Voucher) -> None:
         if self.vouchers[voucher_id].status == "ISSUED":
             self.vouchers[voucher_id] = settled

@@ -65,5 +65,7 @@ def _settle_voucher(orders: Orders, mutation: Mutation, now: datetime) -> None:
         loyalty.redeem_voucher(voucher.id, now)
     elif mutation.op == "expire_voucher":
         loyalty.expire_voucher(voucher.id, now)
+    elif mutation.op == "amend_voucher":
+        loyalty.rename_voucher(voucher.id, f"{voucher.title} {orders.serial()}", now)
     else:
         raise MutationError(f"{mutation.op} is nothing that happens in Z-Miles")

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from connector.sandbox.mutations import Mutation, MutationError
+from connector.sandbox.mutations import Mutation, MutationError, nearest_in_age
 from connector.sandbox.transactions.books import Transaction
 
 if TYPE_CHECKING:
@@ -62,8 +62,6 @@ def _entries(orders: Orders, mutation: Mutation) -> list[tuple[str, Transaction]
     status = "pending" if mutation.op == "post" else "posted"
     feed = orders.life.transactions.feeds[mutation.iban or orders.life.ibans[0]].newest_first()
     fit = [entry for entry in feed if entry.transaction.status == status]
-    if len(fit) < mutation.count:
-        raise MutationError(f"{len(fit)} {status} transactions, {mutation.count} wanted")
-    wanted = feed[0].transaction.initiated_at - timedelta(days=mutation.age_days)
-    fit.sort(key=lambda entry: abs(entry.transaction.initiated_at - wanted))
-    return [(entry.entity, entry.transaction) for entry in fit[: mutation.count]]
+    times = [entry.transaction.initiated_at for entry in feed]
+    chosen = nearest_in_age(mutation, fit, times, lambda entry: entry.transaction.initiated_at)
+    return [(entry.entity, entry.transaction) for entry in chosen]

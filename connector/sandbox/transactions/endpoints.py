@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from connector.sandbox.feed import feed_envelope
 from connector.sandbox.gateway import Call, Endpoint
 from connector.sandbox.keyset import QUERY, cursor_after, keyset_visit, position_before
 from connector.sandbox.mutations import Mutation
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from connector.sandbox.core import Bank
     from connector.sandbox.ledger import Change
     from connector.sandbox.life import Life
-    from connector.sandbox.wire import Body, Json
 
 
 def _visit(bank: Bank, call: Call) -> Visit:
@@ -36,7 +36,7 @@ def _transactions(bank: Bank, call: Call) -> Reply:
         visit,
         rows=tuple(_row(present[entry.entity], entry.balance_paisa) for entry in entries),
         next_token=cursor_after(visit, entries[-1].transaction.position) if more else None,
-        envelope=_envelope,
+        envelope=feed_envelope,
         arrival=Mutation(holder=call.holder, domain="transactions", op="add", iban=iban),
         amendment=Mutation(holder=call.holder, domain="transactions", op="amend"),
         shown_again=lambda entity: _shown_again(life, iban, entity),
@@ -54,10 +54,6 @@ def _shown_again(life: Life, iban: str, entity: str) -> Row | None:
     if shown is None:
         return None
     return Row(shown.body(), ((entity, life.ledgers["transactions"].present[entity].version),))
-
-
-def _envelope(items: list[Json], next_token: str | None) -> Body:
-    return {"items": items, "next_cursor": next_token}
 
 
 ENDPOINTS = (Endpoint("GET", "/accounts/{iban}/transactions", "bank", _transactions, visit=_visit, query=QUERY),)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from connector.sandbox.people import BILLERS, Counterparty, Hand
+from connector.sandbox.people import Counterparty, Hand
 from connector.sandbox.routines import Routine, Routines
 from connector.sandbox.transactions.books import Rail, Transaction
 
@@ -100,11 +100,6 @@ def _qr_shop(life: Life, hand: Hand, at: datetime) -> None:
     _enter(life, hand, at, _Draft("RAAST_P2M", -hand.rupees(80, 2_500), shop, with_receipt=True))
 
 
-def _bill(life: Life, hand: Hand, at: datetime) -> None:
-    biller = hand.rng.choice(BILLERS)
-    _enter(life, hand, at, _Draft("BILL_PAY", -hand.rupees(900, 7_500), biller=biller, with_receipt=True))
-
-
 def _top_up(life: Life, hand: Hand, at: datetime) -> None:
     _enter(life, hand, at, _Draft("TOPUP", -hand.rng.choice((10_000, 20_000, 50_000)), biller="Cholistan Mobile"))
 
@@ -142,7 +137,6 @@ ROUTINES: Routines = {
         Routine("raast-out", 24, _raast_out),
         Routine("shop", 13, _shop),
         Routine("qr", 20, _qr_shop),
-        Routine("bill", 120, _bill),
         Routine("top-up", 150, _top_up),
         Routine("cash", 110, _cash),
         Routine("ibft", 160, _ibft_out),
@@ -162,7 +156,6 @@ ROUTINES: Routines = {
         Routine("shop", 16, _shop),
         Routine("qr", 30, _qr_shop),
         Routine("ibft", 60, _ibft_out),
-        Routine("bill", 140, _bill),
     ),
     "borrower": (
         Routine("salary", 15 * 24, _salary, regular=True),
@@ -170,7 +163,6 @@ ROUTINES: Routines = {
         Routine("raast-out", 40, _raast_out),
         Routine("shop", 30, _shop),
         Routine("cash", 120, _cash),
-        Routine("bill", 130, _bill),
     ),
     "teen": (
         Routine("pocket-money", 7 * 24, _pocket_money, regular=True),

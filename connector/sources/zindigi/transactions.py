@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from functools import partial
 from typing import Final
 from urllib.parse import quote
 
-from connector.domains.model import UNKNOWN, BookingKey, Entry, Unreadable
+from connector.domains.model import UNKNOWN, Entry, Unreadable
 from connector.domains.transactions import RAILS, STATUSES, Counterparty, Transaction
 from connector.ports import Page, PageRequest, Resource
-from connector.sources.zindigi.exact_json import UnknownFields, digest_value, parse_object
+from connector.sources.zindigi.exact_json import UnknownFields, digest_value
+from connector.sources.zindigi.keyset import call_feed, read_feed, unreadable
 from connector.sources.zindigi.options import ZindigiOptions
 from connector.sources.zindigi.surface import Call, Surface, part_of
-from connector.sources.zindigi.wire import (
-    CounterpartyWire,
-    ShapeError,
-    TransactionsEnvelope,
-    TransactionWire,
-    field_names,
-    identifier_of,
-    micros_of,
-    moment_micros,
-    understand,
-)
+from connector.sources.zindigi.wire import CounterpartyWire, ShapeError, TransactionWire, field_names, understand
 
-_ENVELOPE_FIELDS: Final = field_names(TransactionsEnvelope)
 _ITEM_FIELDS: Final = field_names(TransactionWire)
 _COUNTERPARTY_FIELDS: Final = field_names(CounterpartyWire)
 _RECEIVED_FAMILY: Final = {"ICDT": "RCDT", "IRCT": "RRCT"}
@@ -38,12 +29,7 @@ def read_transactions(resource: Resource, body: bytes) -> Page:
         DataError: the page has no `items` or `next_cursor` of the right type, or is not JSON.
     """
     iban = part_of(resource)
-    top = parse_object(body)
-    envelope = understand(TransactionsEnvelope, top)
-    unknown = UnknownFields()
-    unknown.note("", top, _ENVELOPE_FIELDS)
-    entries = tuple(_read_item(iban, item, unknown) for item in envelope.items)
-    return Page(entries=entries, next_cursor=envelope.next_cursor, unknown_fields=unknown.counts)
+    return read_feed(body, partial(_read_item, iban))
 
 
 def _read_item(iban: str, item: object, unknown: UnknownFields) -> Entry | Unreadable:
@@ -57,10 +43,7 @@ def _read_item(iban: str, item: object, unknown: UnknownFields) -> Entry | Unrea
     try:
         return Entry(_transaction(iban, understand(TransactionWire, item)), digest)
     except ShapeError as error:
-        entity_id = identifier_of(item, "id")
-        order = micros_of(item, "initiated_at", moment_micros)
-        key = BookingKey(order, entity_id) if entity_id is not None and order is not None else None
-        return Unreadable(digest, str(error), entity_id, key)
+        return unreadable(item, digest, str(error), "initiated_at")
 
 
 def _transaction(iban: str, wire: TransactionWire) -> Transaction:
@@ -98,13 +81,7 @@ def _bank_transaction_code(rail: str, amount: Decimal) -> str | None:
 
 
 def _call_transactions(options: ZindigiOptions, resource: Resource, request: PageRequest) -> Call:
-    parameters = {"limit": str(options.transactions_page_limit)}
-    if request.since is not None:
-        parameters["from"] = request.since.isoformat()
-    if request.cursor is not None:
-        parameters["cursor"] = request.cursor
-    path = f"/accounts/{quote(part_of(resource), safe='')}/transactions"
-    return Call("GET", path, parameters=parameters, etag=request.etag)
+    return call_feed(f"/accounts/{quote(part_of(resource), safe='')}/transactions", options, request)
 
 
 SURFACES: Final = {"transactions": Surface(_call_transactions, read_transactions)}

@@ -159,13 +159,6 @@ class TransactionWire(Wire):
     receipt_ref: Text | None
 
 
-class TransactionsEnvelope(Wire):
-    """A page of the feed."""
-
-    items: list[Any]
-    next_cursor: Identifier | None
-
-
 class BankAccountWire(Wire):
     """One IBAN of the holder."""
 

@@ -11,6 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from connector.domains.bills import Bill, Biller
+from connector.domains.bookings import Booking, BookingLine, BookingVoucher
 from connector.domains.lending import Installment, Loan, Repayment
 from connector.domains.loyalty import PointsEntry, Voucher
 from connector.domains.model import BankAccount, BookingKey, Entry, Holder, Profile, Unreadable, micros
@@ -20,6 +22,8 @@ from connector.ports import Page
 from connector.sources.zindigi.profile import read_profile
 from tests.support.scripted_bank import IBAN
 from tests.support.wire_samples import (
+    BILL,
+    BOOKING,
     ENVELOPES,
     LOAN,
     ME,
@@ -27,10 +31,10 @@ from tests.support.wire_samples import (
     TRANSACTION,
     VOUCHER,
     encode,
+    feed,
     inquiry,
     one,
     read,
-    transactions,
 )
 
 
@@ -89,6 +93,84 @@ def test_unknown_codes_are_kept_and_flagged() -> None:
         record: Any = entry.record
         assert getattr(record, "kind" if name == "points" else "status") == "UNKNOWN"
         assert getattr(record, "kind_source" if name == "points" else "status_source") == "NEW_ONE"
+
+
+def test_a_bill_is_canonical() -> None:
+    entry = one("bills", BILL)
+    assert isinstance(entry, Entry)
+    assert entry.record == Bill(
+        bill_id="BILL-1",
+        biller=Biller("INGAS", "Indus Gas", "GAS", "GAS"),
+        consumer_number="020000000001",
+        bill_month="2026-02",
+        amount=Decimal("1840.50"),
+        amount_after_due=Decimal("1990.50"),
+        currency="PKR",
+        presented_at=datetime(2026, 3, 1, 4, 30, tzinfo=UTC),
+        presented_at_source="2026-03-01T09:30:00+05:00",
+        due_on=date(2026, 3, 11),
+        status="PAID",
+        status_source="paid",
+        paid_at=datetime(2026, 3, 5, 13, 0, 0, 500_000, tzinfo=UTC),
+        paid_at_source="2026-03-05T18:00:00.500+05:00",
+        paid_amount=Decimal("1840.50"),
+        payment_transaction_id="TXN-4",
+    )
+
+
+def test_codes_of_a_bill_that_are_new_to_us_are_kept_and_flagged() -> None:
+    entry = one("bills", {**BILL, "status": "disputed", "biller": {**BILL["biller"], "category": "TOLLS"}})
+    assert isinstance(entry, Entry)
+    assert isinstance(entry.record, Bill)
+    assert (entry.record.status, entry.record.status_source) == ("UNKNOWN", "disputed")
+    assert (entry.record.biller.category, entry.record.biller.category_source) == ("UNKNOWN", "TOLLS")
+
+
+@pytest.mark.parametrize("month", ["2026-13", "2026-2", "02-2026", "2026-02-01", ""])
+def test_a_month_of_another_form_is_unreadable(month: str) -> None:
+    entry = one("bills", {**BILL, "bill_month": month})
+    assert isinstance(entry, Unreadable)
+    assert (entry.reason, entry.entity_id) == ("bill_month: of another form", "bill/BILL-1")
+    assert entry.key == BookingKey(micros(datetime(2026, 3, 1, 4, 30, tzinfo=UTC)), "BILL-1")
+
+
+def test_an_order_is_canonical() -> None:
+    entry = one("bookings", BOOKING)
+    assert isinstance(entry, Entry)
+    assert entry.record == Booking(
+        booking_id="BOOK-1",
+        category="E_VOUCHER",
+        category_source="E_VOUCHER",
+        vendor="Planted Cafe",
+        title="Gift voucher",
+        placed_at=datetime(2026, 3, 1, 4, 30, tzinfo=UTC),
+        placed_at_source="2026-03-01T09:30:00+05:00",
+        status="CONFIRMED",
+        status_source="confirmed",
+        starts_at=datetime(2026, 3, 1, 19, 0, tzinfo=UTC),
+        starts_at_source="2026-03-02T00:00:00+05:00",
+        ends_at=datetime(2026, 3, 31, 19, 0, tzinfo=UTC),
+        ends_at_source="2026-04-01T00:00:00+05:00",
+        lines=(
+            BookingLine(1, "Voucher", 2, Decimal("500.00"), Decimal("1000.00")),
+            BookingLine(2, "Card", 1, Decimal("50.00"), Decimal("50.00")),
+        ),
+        total=Decimal("1050.00"),
+        currency="PKR",
+        payment_transaction_id="TXN-5",
+        refund_transaction_id=None,
+        voucher=BookingVoucher("W-1", "7Q4X", date(2026, 6, 1)),
+        policy_ref=None,
+    )
+    assert str(entry.record.lines[1].unit_amount) == "50.00"
+
+
+def test_codes_of_an_order_that_are_new_to_us_are_kept_and_flagged() -> None:
+    entry = one("bookings", {**BOOKING, "status": "waitlisted", "category": "CONCERT"})
+    assert isinstance(entry, Entry)
+    assert isinstance(entry.record, Booking)
+    assert (entry.record.status, entry.record.status_source) == ("UNKNOWN", "waitlisted")
+    assert (entry.record.category, entry.record.category_source) == ("UNKNOWN", "CONCERT")
 
 
 def test_an_inquiry_is_loans_then_instalments_then_repayments() -> None:
@@ -224,7 +306,7 @@ def test_amounts_are_exact_and_have_two_decimals(stated: str, exact: str) -> Non
     ],
 )
 def test_amounts_that_cannot_be_exact_are_unreadable(stated: str, fault: str) -> None:
-    body = encode(transactions({**TRANSACTION, "amount": "@@"})).replace(b"@", stated.encode())
+    body = encode(feed({**TRANSACTION, "amount": "@@"})).replace(b"@", stated.encode())
     assert read("transactions", body).entries == (
         Unreadable(
             raw_digest=read("transactions", body).entries[0].raw_digest,

@@ -19,12 +19,12 @@ from tests.support.wire_samples import (
     TRANSACTION,
     VOUCHER,
     encode,
+    feed,
     inquiry,
     ledger,
     one,
     read,
     summary,
-    transactions,
 )
 
 FIELDS = [
@@ -44,7 +44,7 @@ def test_one_shifted_field_is_named(name: str, field: str, shift: str) -> None:
     assert field in bad.reason
     assert "planted" not in bad.reason
     assert "Planted" not in bad.reason
-    identifies = {"transactions": "id", "loan": "LOAN_ID", "points": "id", "vouchers": "voucher_id"}[name]
+    identifies = {"loan": "LOAN_ID", "vouchers": "voucher_id"}.get(name, "id")
     assert (bad.entity_id is None) == (field == identifies)
     if name != "loan":
         assert isinstance(page.entries[1], Entry)
@@ -52,14 +52,21 @@ def test_one_shifted_field_is_named(name: str, field: str, shift: str) -> None:
         assert any(unknown.endswith(f".{field}_new") for unknown in page.unknown_fields)
 
 
-@pytest.mark.parametrize("field", ["alias", "iban", "cnic", "name"])
+PARTS = [
+    (name, part, field)
+    for name, part in (("transactions", "counterparty"), ("bills", "biller"), ("bookings", "voucher"))
+    for field in ENVELOPES[name][1][part]
+]
+
+
+@pytest.mark.parametrize(("name", "part", "field"), PARTS)
 @pytest.mark.parametrize("shift", SHIFTS)
-def test_a_shifted_field_of_the_counterparty_is_named_by_its_path(field: str, shift: str) -> None:
-    shifted = deepcopy(TRANSACTION)
-    SHIFTS[shift](shifted["counterparty"], field)
-    entry = one("transactions", shifted)
+def test_a_shifted_field_within_an_entry_is_named_by_its_path(name: str, part: str, field: str, shift: str) -> None:
+    shifted = deepcopy(ENVELOPES[name][1])
+    SHIFTS[shift](shifted[part], field)
+    entry = one(name, shifted)
     assert isinstance(entry, Unreadable)
-    assert f"counterparty.{field}: " in entry.reason
+    assert f"{part}.{field}: " in entry.reason
 
 
 @pytest.mark.parametrize(
@@ -115,6 +122,10 @@ def test_parts_of_a_loan_without_currency_are_unreadable_with_their_ids() -> Non
     [
         ("transactions", "items"),
         ("transactions", "next_cursor"),
+        ("bills", "items"),
+        ("bills", "next_cursor"),
+        ("bookings", "items"),
+        ("bookings", "next_cursor"),
         ("points", "entries"),
         ("points", "has_more"),
         ("vouchers", "vouchers"),
@@ -150,7 +161,7 @@ def test_an_item_that_is_no_object_is_unreadable(name: str, item: Any) -> None:
 
 def test_unknown_fields_are_tolerated_and_counted_by_dotted_name() -> None:
     fresh = {**TRANSACTION, "fresh": "planted", "counterparty": {**TRANSACTION["counterparty"], "bank": "planted"}}
-    page = read("transactions", {**transactions(fresh, fresh), "total": 2})
+    page = read("transactions", {**feed(fresh, fresh), "total": 2})
     assert all(isinstance(entry, Entry) for entry in page.entries)
     assert page.unknown_fields == {"total": 1, "items.fresh": 2, "items.counterparty.bank": 2}
     loan = deepcopy(LOAN)
@@ -162,11 +173,11 @@ def test_unknown_fields_are_tolerated_and_counted_by_dotted_name() -> None:
 
 
 def test_text_that_is_no_text_is_unreadable() -> None:
-    body = encode(transactions({**TRANSACTION, "biller": "@@"})).replace(b"@", b'"\\ud800"')
+    body = encode(feed({**TRANSACTION, "biller": "@@"})).replace(b"@", b'"\\ud800"')
     entry = read("transactions", body).entries[0]
     assert isinstance(entry, Unreadable)
     assert entry.reason == "biller: not valid text"
-    body = encode(transactions({**TRANSACTION, "id": "@@"})).replace(b"@", b'"\\ud800"')
+    body = encode(feed({**TRANSACTION, "id": "@@"})).replace(b"@", b'"\\ud800"')
     entry = read("transactions", body).entries[0]
     assert isinstance(entry, Unreadable)
     assert entry.entity_id is None

@@ -1,0 +1,1 @@
+"""Bills: what billers present, how each runs, the bank ledger's feed of them, and what an event must say."""
