@@ -105,6 +105,11 @@ class Footprint:
     restored: int
     polled: int
 
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Both."""
+        return self.restored, self.polled
+
 
 @dataclass(frozen=True, slots=True)
 class Hour:
@@ -286,7 +291,7 @@ def _changes(hours: Sequence[Hour]) -> Table:
 
 def _memory(hours: Sequence[Hour]) -> Table:
     rows = [
-        (hour.journal, one.gauge, f"{one.accounts:,}", *(figure(grown / one.accounts) for grown in (one.restored, one.polled)))
+        (hour.journal, one.gauge, f"{one.accounts:,}", *(figure(size / one.accounts) for size in one.sizes))
         for hour in hours
         for one in hour.footprints
     ]
