@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from connector.sandbox.account.books import Tier
 from connector.sandbox.ledger import Domain
 from connector.sandbox.transactions.books import PostingWay, Rail
 
@@ -35,3 +36,4 @@ class Mutation(BaseModel):
     rail: Rail = "RAAST_P2P"
     pending: bool = False
     way: PostingWay = "same_id"
+    tier: Tier | None = None

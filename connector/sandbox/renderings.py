@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from connector.sandbox.account import rendering as account
 from connector.sandbox.lending import rendering as lending
 from connector.sandbox.loyalty import rendering as loyalty
 from connector.sandbox.rendering import Expected, Renders
 from connector.sandbox.transactions import rendering as transactions
 
 RENDERS: dict[str, Renders] = {
+    "account": account.RENDERS,
     "transactions": transactions.RENDERS,
     "lending": lending.RENDERS,
     "loyalty": loyalty.RENDERS,

@@ -18,6 +18,9 @@ pytestmark = pytest.mark.anyio
 
 OK = 200
 COUNTS: dict[str, dict[str, int]] = {
+    "holder.adult": {"holder": 1},
+    "holder.minor": {"holder": 1},
+    "bank-account.active": {"bank_account": 1, "balance": 1},
     "transactions.first": {"transaction": 6},
     "transactions.second": {"transaction": 6},
     "transactions.last": {"transaction": 4},
@@ -28,10 +31,12 @@ COUNTS: dict[str, dict[str, int]] = {
     "z-miles.summary": {"voucher": 4},
 }
 NOT_READ: dict[str, tuple[str, ...]] = {
-    # The holder's own data is nothing that the connector needs.
+    # The holder's own data decides nothing.
     "profile.": (
         "holder", "holder.name", "holder.cnic", "holder.msisdn", "holder.email", "segment", "accounts.title",
     ),
+    # Which accounts there are is the profile's matter.
+    "holder.": ("accounts", "accounts.iban", "accounts.title", "accounts.status"),
     # Texts for people: they may name the holder, and are never repeated.
     "auth.": ("message",),
     "transactions.cursor-invalid": ("message",),

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from connector.domains import lifecycle
+from connector.domains.account import ACCOUNT_STATUSES, TIERS
 from connector.domains.lending import INSTALLMENT_STATUSES, LOAN_STATUSES
 from connector.domains.loyalty import POINTS_KINDS, VOUCHER_STATUSES
 from connector.domains.model import (
@@ -23,9 +24,12 @@ from connector.domains.model import (
 from connector.domains.registry import DOMAINS
 from connector.domains.transactions import RAILS, STATUSES
 from tests.golden.samples import (
+    BALANCE,
+    BANK_ACCOUNT,
     BROKEN,
     CHECKPOINT,
     CONSENT,
+    HOLDER,
     INSTALLMENT,
     LINK,
     LOAN,
@@ -43,6 +47,7 @@ def variants(record: Any, name: str, values: Any) -> list[Any]:
 
 
 VARIANTS: dict[str, list[list[Any]]] = {
+    "account": [variants(HOLDER, "tier", TIERS), variants(BANK_ACCOUNT, "status", ACCOUNT_STATUSES), [BALANCE]],
     "transactions": [variants(PENDING, "status", STATUSES.values()), variants(BROKEN, "status", {"BROKEN", "WHOLE"})],
     "lending": [
         variants(LOAN, "status", LOAN_STATUSES),
@@ -75,11 +80,30 @@ OVERDUE = replace(LOAN, status="OVERDUE")
 CLOSED = replace(LOAN, status="CLOSED", closed_on=date(2026, 3, 20))
 REVERSED = replace(POSTED, status="REVERSED")
 ISSUED = replace(VOUCHER, status="ISSUED")
+MINOR = replace(HOLDER, minor=True)
+SHUT = replace(BANK_ACCOUNT, status="CLOSED", status_source="CLOSED")
 
 
 @pytest.mark.parametrize(
     ("domain", "op", "before", "after", "name"),
     [
+        ("account", "c", None, HOLDER, "AccountLinked"),
+        ("account", "c", None, BANK_ACCOUNT, "AccountLinked"),
+        ("account", "c", None, SHUT, "AccountLinked"),
+        ("account", "c", None, BALANCE, "BalanceChanged"),
+        ("account", "u", BALANCE, replace(BALANCE, available=BALANCE.balance), "BalanceChanged"),
+        ("account", "u", MINOR, HOLDER, "TierChanged"),
+        ("account", "u", HOLDER, replace(HOLDER, tier="L0", tier_source="L0", email=None), "TierChanged"),
+        ("account", "u", HOLDER, replace(HOLDER, tier=UNKNOWN, tier_source="L9"), "TierChanged"),
+        ("account", "u", HOLDER, replace(HOLDER, email=None), "AccountUpdated"),
+        ("account", "u", BANK_ACCOUNT, replace(BANK_ACCOUNT, tier="L0", tier_source="L0"), "TierChanged"),
+        ("account", "u", BANK_ACCOUNT, replace(BANK_ACCOUNT, status="BLOCKED"), "AccountUpdated"),
+        ("account", "u", BANK_ACCOUNT, SHUT, "AccountClosed"),
+        ("account", "u", SHUT, replace(SHUT, title="x"), "AccountUpdated"),
+        ("account", "u", SHUT, BANK_ACCOUNT, "AccountUpdated"),
+        ("account", "d", BANK_ACCOUNT, None, "AccountClosed"),
+        ("account", "d", BALANCE, None, "BalanceChanged"),
+        ("account", "r", None, HOLDER, "AccountUpdated"),
         ("transactions", "c", None, PENDING, "TransactionPending"),
         ("transactions", "c", None, POSTED, "TransactionPosted"),
         ("transactions", "c", None, REVERSED, "TransactionReversed"),
@@ -179,6 +203,10 @@ def test_ids_of_one_resource_do_not_meet() -> None:
         (ISSUED, False),
         (VOUCHER, True),
         (BROKEN, False),
+        (HOLDER, False),
+        (BANK_ACCOUNT, False),
+        (SHUT, True),
+        (BALANCE, False),
     ],
 )
 def test_what_the_bank_may_still_change_is_unsettled(record: Record, settled: bool) -> None:

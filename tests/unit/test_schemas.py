@@ -23,6 +23,15 @@ STATE = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sor
 ALL = EVENTS | STATE
 IDENTITY = ("event_id", "event_type", "op", "account_id", "entity_id", "entity_version", "sequence")
 PERSONAL = {
+    "account": {
+        "Holder.name": "name",
+        "Holder.cnic": "identifier",
+        "Holder.msisdn": "identifier",
+        "Holder.email": "identifier",
+        "BankAccountRecord.iban": "identifier",
+        "BankAccountRecord.title": "free_text",
+        "Balance.iban": "identifier",
+    },
     "transactions": {
         "Transaction.iban": "identifier",
         "Transaction.biller": "free_text",
