@@ -83,6 +83,13 @@ class JobBoard:
             if job not in self._queues[job.backend] and job not in self._running:
                 self.put(job, self._random.uniform(0.0, min(1.0, self.interval(job))))
 
+    def drop(self, jobs: Iterable[Job]) -> None:
+        """Forget jobs that are not wanted any more, and their trouble: one that comes back begins at once."""
+        for job in jobs:
+            self._queues[job.backend].drop(job)
+            self._again.discard(job)
+            self._trouble.pop(job, None)
+
     async def next_job(self, backend: Backend) -> Job:
         """The job of a backend that has been due longest; waits until there is one and the backend may be asked."""
         queue = self._queues[backend.name]

@@ -61,7 +61,9 @@ class JobRunner:
             again = self._board.ended(job)
         if again:
             wait = 0.0
-        if wait is not None and wanted(job, account):
+        if not wanted(job, account):
+            self._board.drop((job,))
+        elif wait is not None:
             self._board.put(job, wait)
 
     async def refresh_profile(self, account: AccountMemory) -> None:
@@ -72,7 +74,8 @@ class JobRunner:
         self._gate_profile(account)
         profile = await self._source.fetch_profile(account.account_id)
         account.profile = profile
-        account.resources = resources_of(account, profile)
+        before, account.resources = account.resources, resources_of(account, profile)
+        self._board.drop(Job(account.account_id, *key) for key in before.keys() - account.resources.keys())
         held = {domain for domain, _ in account.resources}
         covered = account.link.covered_domains if account.link is not None else frozenset()
         await self._lifecycle.close_streams(account, covered - held, "tier")

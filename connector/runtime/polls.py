@@ -87,11 +87,19 @@ class Polls:
             raise ConsentError(f"the link of {account.account_id} does not ask for {domain}")
         return require_consent(link.consent, domain, self._clock.now()).consent_id
 
+    def gate_resource(self, account: AccountMemory, domain: str, name: str) -> str:
+        """As `gate`, for one resource: it is refused, too, once the login no longer holds it."""
+        consent_id = self.gate(account, domain)
+        if (domain, name) not in account.resources:
+            raise ConsentError(f"{account.account_id} no longer holds {name}")
+        return consent_id
+
     def gate_write(self, write: Write) -> None:
         """The gate asked a last time, right before a commit."""
-        self.gate(write.account, write.domain)
-        if write.resource and (write.domain, write.resource) not in write.account.resources:
-            raise ConsentError(f"{write.account.account_id} no longer holds {write.resource}")
+        if write.resource:
+            self.gate_resource(write.account, write.domain, write.resource)
+        else:
+            self.gate(write.account, write.domain)
 
     async def poll(
         self, account: AccountMemory, resource: Resource, commits: CommitLoop, depth: Depth | None = None
@@ -103,7 +111,7 @@ class Polls:
         memory = account.resource(resource.domain, resource.name)
         if depth is None:
             depth = choose_depth(resource, memory, self.cadence(resource.kind.name), self._clock.now())
-        gate: Gate = lambda: self.gate(account, resource.domain)  # noqa: E731  # a closure with a declared type
+        gate: Gate = lambda: self.gate_resource(account, resource.domain, resource.name)  # noqa: E731  # a closure with a declared type
         self.counts.polls += 1
         committed = False
         async for reading in self._poller.readings(resource, memory, depth, gate):
@@ -160,7 +168,8 @@ class Polls:
         if write is not None:
             await commits.submit(write)
             self.counts.committed += 1
-            account.resources = resources
+            # Not what was worked out before: meanwhile the login may have come to hold something else.
+            account.resources = _resources_after(account, resource, observation)
         else:
             memory.suspicion = observation.suspicion
         self._note(resource, memory, reading, complete=observation.complete)
