@@ -131,7 +131,13 @@ class JobBoard:
 
     def failing(self, account_id: str) -> bool:
         """Does any job of the account keep failing?"""
-        return any(job.account_id == account_id for job in self._trouble)
+        return self.failing_since(account_id) is not None
+
+    def failing_since(self, account_id: str) -> float | None:
+        """Since when (monotonic seconds) the account has had a job that keeps failing; None where none does."""
+        return min(
+            (trouble.since for job, trouble in self._trouble.items() if job.account_id == account_id), default=None
+        )
 
     def forgive(self, account_id: str) -> None:
         """Forget all trouble of an account."""

@@ -170,7 +170,8 @@ class JobRunner:
             failures_count=trouble.failures,
             exc_info=cause or error,
         )
-        if now - trouble.since >= self._options.degraded_after_seconds:
+        # Which of several failing jobs a backend that is down is tried with, is chance.
+        if now - (self._board.failing_since(job.account_id) or now) >= self._options.degraded_after_seconds:
             await self._lifecycle.set_degraded(account, degraded=True)
         if isinstance(error, RetryableError):
             if error.retry_after_seconds is not None or isinstance(error, RateLimitedError):

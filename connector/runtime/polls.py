@@ -112,6 +112,7 @@ class Polls:
         if depth is None:
             depth = choose_depth(resource, memory, self.cadence(resource.kind.name), self._clock.now())
         gate: Gate = lambda: self.gate_resource(account, resource.domain, resource.name)  # noqa: E731  # a closure with a declared type
+        commits.require_taken((account.account_id, resource.domain))
         self.counts.polls += 1
         committed = False
         async for reading in self._poller.readings(resource, memory, depth, gate):

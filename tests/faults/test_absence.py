@@ -105,7 +105,7 @@ async def test_a_hidden_entry_breaks_the_chain_after_two_reads_and_its_return_he
         await worker.sweep()
         known = len(await world.told("transactions"))
         hidden = sorted(world.bank.life(HOLDER).ledgers["transactions"].present)[100]
-        world.strike("hide_entry", count=None, path="/accounts/*", params={"entity": hidden})
+        world.strike("hide_entry", count=None, path="/accounts/*/transactions", params={"entity": hidden})
         await reconcile(world, worker)
         assert await since(world, known) == []
         await reconcile(world, worker)
@@ -131,7 +131,7 @@ async def test_a_chain_that_is_off_for_one_read_is_not_told(world: World) -> Non
         await worker.sweep()
         known = len(await world.told("transactions"))
         hidden = sorted(world.bank.life(HOLDER).ledgers["transactions"].present)[50]
-        fault = world.strike("hide_entry", count=1, path="/accounts/*", params={"entity": hidden})
+        fault = world.strike("hide_entry", count=1, path="/accounts/*/transactions", params={"entity": hidden})
         await reconcile(world, worker, times=3)
         assert fault.fired == 1
         assert await since(world, known) == []
@@ -234,7 +234,7 @@ async def test_what_comes_back_after_its_removal_is_created_again_with_the_next_
         await worker.sweep()
         hidden = min(world.bank.life(HOLDER).ledgers["transactions"].present)
         known = len(await world.told("transactions"))
-        world.strike("hide_entry", count=None, path="/accounts/*", params={"entity": hidden})
+        world.strike("hide_entry", count=None, path="/accounts/*/transactions", params={"entity": hidden})
         await reconcile(world, worker, times=2)
         world.bank.faults.clear()
         await reconcile(world, worker, times=2)

@@ -15,7 +15,7 @@ from tests.support.log_watch import Log
 from tests.support.virtual_clock import VirtualClock
 from tests.support.world import World, people
 
-FEED = "/accounts/*"
+FEED = "/accounts/*/transactions"
 PAGES = 4
 RESTART_CAP = 3
 
