@@ -17,13 +17,20 @@ from connector.domains.registry import DOMAINS
 from connector.domains.tiers import HOLDINGS, may_hold
 from connector.errors import ConsentError
 from connector.runtime.job_board import PROFILE, Job
+from connector.runtime.options import Cadence
 from tests.support.virtual_clock import VirtualClock
-from tests.support.world import World, people
+from tests.support.world import OPTIONS, World, people
 
 pytestmark = pytest.mark.anyio
 
 HOLDER_SECONDS = 700.0
-"""Longer than the holder's record goes unread at the cadence that is set if nobody says otherwise."""
+"""Longer than anything goes unread."""
+RUNTIME = replace(
+    OPTIONS,
+    cadences={kind.name: Cadence(300.0, 600.0) for domain in DOMAINS.values() for kind in domain.resources},
+    checkpoint_seconds=600.0,
+    command_interval_seconds=600.0,
+)
 OPENED = ["StreamOpened", "BackfillCompleted"]
 
 
@@ -39,7 +46,7 @@ def domains_of(tier: str, *, minor: bool = False) -> set[str]:
 @pytest.fixture
 async def world(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[World]:
     label = getattr(request, "param", "borrower")
-    async with World.open(tmp_path, people(label), seed=21, clock=VirtualClock()) as opened:
+    async with World.open(tmp_path, people(label), seed=21, clock=VirtualClock(), options=RUNTIME) as opened:
         yield opened
 
 
@@ -124,7 +131,7 @@ async def test_moving_down_closes_without_a_removal_and_coming_back_begins_with_
         silent = asked(world)
         world.mutate(holder="borrower", domain="lending", op="repay")
         world.mutate(holder="borrower", domain="loyalty", op="earn")
-        await pass_time(world, 4000.0)
+        await pass_time(world)
         for domain in lost:
             assert len(await world.events(domain)) == before[domain] + 1
         moved = {path for path, calls in asked(world).items() if calls != silent.get(path)}
@@ -141,7 +148,7 @@ async def test_moving_down_closes_without_a_removal_and_coming_back_begins_with_
         assert "LoanRepaid" in await names(world, "lending")
         assert "PointsEarned" in await names(world, "loyalty")
         for _ in range(3):
-            await pass_time(world, 4000.0)
+            await pass_time(world)
     await world.assert_sound()
 
 
@@ -161,7 +168,7 @@ async def test_a_domain_that_keeps_some_of_its_resources_stays_open_and_removes_
         await pass_time(world)
         known, silent = len(await world.told("loyalty")), asked(world)["/z-miles/summary"]
         world.mutate(holder="borrower", domain="loyalty", op="redeem")
-        await pass_time(world, 4000.0)
+        await pass_time(world)
         told = (await world.told("loyalty"))[known:]
         assert [event["event_type"] for event in told] == ["PointsRedeemed"]
         assert asked(world)["/z-miles/summary"] == silent
@@ -172,7 +179,7 @@ async def test_a_domain_that_keeps_some_of_its_resources_stays_open_and_removes_
         assert [event["event_type"] for event in told] == ["PointsRedeemed", "VoucherIssued"]
         assert await world.streams_told("loyalty", account_id) == OPENED
         for _ in range(3):
-            await pass_time(world, 4000.0)
+            await pass_time(world)
     await world.assert_sound()
 
 
