@@ -18,6 +18,7 @@ WIDTH: Final = 75
 """Columns of the text: what quotes it has five more."""
 
 _DOMAINS: Final = {
+    "account": "name, CNIC, mobile number and e-mail address; tier; every bank account, its status and balance",
     "transactions": "every entry of every bank account: amount, time, other party, balance",
     "bills": "bills presented to you: biller, consumer number, amount, due date, payment",
     "bookings": "travel, cinema, hotel, e-voucher and insurance orders; never a code that spends a voucher",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from importlib.metadata import entry_points
 
+from connector.domains.account import ACCOUNT
 from connector.domains.bills import BILLS
 from connector.domains.bookings import BOOKINGS
 from connector.domains.lending import LENDING
@@ -59,4 +60,4 @@ def _announced() -> tuple[Domain, ...]:
     return tuple(domains)
 
 
-DOMAINS: dict[str, Domain] = _registered((TRANSACTIONS, BILLS, LENDING, LOYALTY, BOOKINGS, *_announced()))
+DOMAINS: dict[str, Domain] = _registered((ACCOUNT, TRANSACTIONS, BILLS, LENDING, LOYALTY, BOOKINGS, *_announced()))

@@ -64,6 +64,11 @@ class CommitLoop:
         self._arrived = anyio.Event()
         self._broken: JournalError | None = None
 
+    def require_taken(self, stream: Stream) -> None:
+        """Raises DataError while the journal does not take a stream's writes: reading it would be for nothing."""
+        if self.isolation.held(stream):
+            raise DataError("the journal does not take this stream's writes: it is set aside for a while")
+
     async def submit(self, *writes: Write) -> None:
         """Commit `writes` together; returns once they are durable and published to memory.
 
@@ -155,8 +160,8 @@ class CommitLoop:
 
     def _encode(self, submission: _Submission, heads: dict[tuple[str, str], StreamHead], number: int) -> list[Encoded]:
         """The submission on top of `heads`, which move on only when all of it could be encoded."""
-        if any(map(self.isolation.held, submission.streams)):
-            raise DataError("the journal does not take this stream's writes: it is set aside for a while")
+        for stream in submission.streams:
+            self.require_taken(stream)
         for write in submission.writes:
             if write.gated:
                 self._gate(write)

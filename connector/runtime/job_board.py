@@ -91,6 +91,13 @@ class JobBoard:
         for job in jobs:
             self.put(job, self._random.uniform(0.0, self.interval(job)))
 
+    def drop(self, jobs: Iterable[Job]) -> None:
+        """Forget jobs that are not wanted any more, and their trouble: one that comes back begins at once."""
+        for job in jobs:
+            self._queues[job.backend].drop(job)
+            self._again.discard(job)
+            self._trouble.pop(job, None)
+
     async def next_job(self, backend: Backend) -> Job:
         """The job of a backend that has been due longest; waits until there is one and the backend may be asked."""
         queue = self._queues[backend.name]
@@ -139,15 +146,6 @@ class JobBoard:
         return min(
             (trouble.since for job, trouble in self._trouble.items() if job.account_id == account_id), default=None
         )
-
-    def failing_since(self, account_id: str) -> float:
-        """The monotonic second since which some job of the account keeps failing; now where none does.
-
-        Behind an open breaker only a probe in a while goes out: of many jobs each has its turn rarely, so that what the
-        others went through before counts as much.
-        """
-        sinces = (trouble.since for job, trouble in self._trouble.items() if job.account_id == account_id)
-        return min(sinces, default=self._clock.monotonic())
 
     def forgive(self, account_id: str) -> None:
         """Forget all trouble of an account."""

@@ -70,7 +70,9 @@ class JobRunner:
             again = self._board.ended(job)
         if again:
             wait = 0.0
-        if wait is not None and wanted(job, account):
+        if not wanted(job, account):
+            self._board.drop((job,))
+        elif wait is not None:
             # Snapshots of many accounts are spread by what each of them is, not by chance.
             live = job.resource == PROFILE or isinstance(self._timetable.mode(account, job.domain), Live)
             self._board.put(job, wait, exact=not live)
@@ -84,7 +86,8 @@ class JobRunner:
         profile = await self._source.fetch_profile(account.account_id)
         account.own = _own(profile, account)
         account.profile = replace(profile, holder=None)
-        account.resources = resources_of(account, profile)
+        before, account.resources = account.resources, resources_of(account, profile)
+        self._board.drop(Job(account.account_id, *key) for key in before.keys() - account.resources.keys())
         held = {domain for domain, _ in account.resources}
         covered = account.link.covered_domains if account.link is not None else frozenset()
         await self._lifecycle.close_streams(account, covered - held, "tier")
@@ -187,7 +190,8 @@ class JobRunner:
             failures_count=trouble.failures,
             exc_info=cause or error,
         )
-        if now - self._board.failing_since(job.account_id) >= self._options.degraded_after_seconds:
+        # Which of several failing jobs a backend that is down is tried with, is chance.
+        if now - (self._board.failing_since(job.account_id) or now) >= self._options.degraded_after_seconds:
             await self._lifecycle.set_degraded(account, degraded=True)
         if isinstance(error, RetryableError):
             if error.retry_after_seconds is not None or isinstance(error, RateLimitedError):

@@ -94,11 +94,19 @@ class Polls:
             raise ConsentError(f"the link of {account.account_id} does not ask for {domain}")
         return require_consent(link.consent, domain, self._clock.now()).consent_id
 
+    def gate_resource(self, account: AccountMemory, domain: str, name: str) -> str:
+        """As `gate`, for one resource: it is refused, too, once the login no longer holds it."""
+        consent_id = self.gate(account, domain)
+        if (domain, name) not in account.resources:
+            raise ConsentError(f"{account.account_id} no longer holds {name}")
+        return consent_id
+
     def gate_write(self, write: Write) -> None:
         """The gate asked a last time, right before a commit."""
-        self.gate(write.account, write.domain)
-        if write.resource and (write.domain, write.resource) not in write.account.resources:
-            raise ConsentError(f"{write.account.account_id} no longer holds {write.resource}")
+        if write.resource:
+            self.gate_resource(write.account, write.domain, write.resource)
+        else:
+            self.gate(write.account, write.domain)
 
     async def poll(
         self, account: AccountMemory, resource: Resource, commits: CommitLoop, depth: Depth | None = None
@@ -111,7 +119,8 @@ class Polls:
         if depth is None:
             intervals, live = self._timetable.intervals(account, resource), self._live(account, resource)
             depth = choose_depth(resource, memory, intervals, self._clock.now(), live=live)
-        gate: Gate = lambda: self.gate(account, resource.domain)  # noqa: E731  # a closure with a declared type
+        gate: Gate = lambda: self.gate_resource(account, resource.domain, resource.name)  # noqa: E731  # a closure with a declared type
+        commits.require_taken((account.account_id, resource.domain))
         self.counts.polls += 1
         changed = False
         async for reading in self._poller.readings(resource, memory, depth, gate):
@@ -175,7 +184,8 @@ class Polls:
         if write is not None:
             await commits.submit(write)
             self.counts.committed += 1
-            account.resources = resources
+            # Not what was worked out before: meanwhile the login may have come to hold something else.
+            account.resources = _resources_after(account, resource, observation)
         else:
             memory.suspicion = observation.suspicion
         self._note(resource, memory, reading, complete=observation.complete)

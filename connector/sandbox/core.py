@@ -182,7 +182,7 @@ class Bank:
         return self._frozen or self.scenario.mode == "lockstep"
 
     def mutate(self, mutation: Mutation) -> list[Change]:
-        """Carry out a command now, each a moment of ledger time after the one before.
+        """Carry out a command now, each a moment of ledger time after the one before; what it changed, balances apart.
 
         Raises:
             ControlError: Nobody is called that.
@@ -193,7 +193,7 @@ class Bank:
         before = self._lengths()
         self._commanded_at = max(self._simulation.now, self._commanded_at + _BETWEEN_COMMANDS)
         DEPARTMENTS[mutation.domain].obey(self._orders[life.spec.msisdn], mutation, self._commanded_at)
-        return self._changes_since(before)
+        return [change for change in self._changes_since(before) if not change.derived]
 
     def client_lost(self) -> None:
         """The driver says that the client process was killed; to be said before another one starts."""

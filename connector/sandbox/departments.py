@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from connector.sandbox.account import commands as account_commands
 from connector.sandbox.account import endpoints as account_endpoints
+from connector.sandbox.account.books import HOLDER, bank_account_resource
 from connector.sandbox.bills import commands as bills_commands
 from connector.sandbox.bills import endpoints as bills_endpoints
 from connector.sandbox.bills import routines as bills_routines
@@ -55,7 +57,11 @@ class Department:
 
 
 DEPARTMENTS: dict[Domain, Department] = {
-    "account": Department(account_endpoints.ENDPOINTS, lambda _: []),
+    "account": Department(
+        account_endpoints.ENDPOINTS,
+        lambda life: [HOLDER, *map(bank_account_resource, life.ibans)],
+        obey=account_commands.obey,
+    ),
     "transactions": Department(
         transactions_endpoints.ENDPOINTS,
         lambda life: [f"transactions/{iban}" for iban in life.ibans],
@@ -70,7 +76,7 @@ DEPARTMENTS: dict[Domain, Department] = {
     ),
     "lending": Department(
         lending_endpoints.ENDPOINTS,
-        lambda life: [] if life.spec.minor or life.spec.tier == "L0" else ["loan"],
+        lambda life: ["loan"] if life.account.is_verified_adult else [],
         lending_routines.ROUTINES,
         lending_commands.obey,
     ),

@@ -84,15 +84,16 @@ class Ledger:
             raise ValueError(f"{entity} was given out before")
         return self._record(entity, 1, "c", at, body, resource, booking)
 
-    def update(self, entity: str, body: Body, at: datetime) -> Change | None:
+    def update(self, entity: str, body: Body, at: datetime, *, may_return: bool = False) -> Change | None:
         """A new version of an entity; None where nothing differs.
 
-        A body that the entity had before is refused: nobody who reads twice could tell it from no change at all.
+        A body that the entity had before is refused: nobody who reads twice could tell it from no change at all. What
+        has few values `may_return` to one of them; what then can be told is the oracle's to work out.
         """
         last = self.present[entity]
         if body == last.body:
             return None
-        if any(body == earlier.body for earlier in self.history[entity]):
+        if not may_return and any(body == earlier.body for earlier in self.history[entity]):
             raise ValueError(f"{entity} would return to an earlier version")
         return self._record(entity, last.version + 1, "u", at, body, last.resource, last.booking)
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 from random import Random
 from typing import TYPE_CHECKING
 
+from connector.sandbox.account.books import Account
 from connector.sandbox.bills.books import Bills
 from connector.sandbox.bookings.books import Bookings
 from connector.sandbox.ledger import DOMAINS, Domain, Ledger
@@ -50,6 +51,8 @@ class Life:
         self.transactions = Transactions(
             self.ledgers["transactions"], dict.fromkeys(ibans, spec.opening_balance_rupees * 100)
         )
+        self.account = Account(self.ledgers["account"], spec, self.transactions.feeds, simulation.now)
+        self.transactions.moved = self.account.follow
         self.bills = Bills(self.ledgers["bills"])
         self.lending = Lending(self.ledgers["lending"])
         self.loyalty = Loyalty(self.ledgers["loyalty"], int(spec.msisdn[-3:]) * 100_000)
@@ -70,7 +73,7 @@ class Life:
         return Counterparty(alias=self.spec.msisdn, iban=iban, cnic=self.spec.cnic, name=self.spec.name)
 
     def pay(self, hand: Hand, draft: Transaction, at: datetime, *, final: bool = False) -> str | None:
-        """Enter a draft and plan all that will become of it; gives the entity, None where the funds do not reach.
+        """Enter a draft and plan all that will become of it; gives the entity, None where the account takes it not.
 
         A `final` one is posted at once, and nothing becomes of it: what names it goes on to be right. Every choice is
         drawn whether or not it is used, so that a refusal changes nothing else.
@@ -81,6 +84,8 @@ class Life:
         fate_hours = settle_hours + hand.rng.uniform(1.0, _LATEST_AMENDMENT_HOURS - settle_hours)
         way = hand.rng.choices(list(_WAYS), list(_WAYS.values()))[0]
         posting_id, receipt = hand.id("T"), hand.id("R")
+        if not self.account.admits(draft.iban, draft.amount_paisa):
+            return None
         if draft.amount_paisa < 0 and self.transactions.feeds[draft.iban].available_paisa + draft.amount_paisa < 0:
             return None
         entered = replace(draft, status="pending", posted_at=None) if pending else replace(draft, posted_at=at)

@@ -8,6 +8,7 @@ from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from connector.sandbox.account.books import Tier
 from connector.sandbox.ledger import Domain
 from connector.sandbox.transactions.books import PostingWay, Rail
 
@@ -40,6 +41,7 @@ class Mutation(BaseModel):
     rail: Rail = "RAAST_P2P"
     pending: bool = False
     way: PostingWay = "same_id"
+    tier: Tier | None = None
 
 
 def nearest_in_age(

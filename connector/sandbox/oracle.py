@@ -151,7 +151,7 @@ class _Stream:
                 by_entity.setdefault(self._entity_of(event), []).append(event)
         for entity, told in by_entity.items():
             self._row.events += len(told)
-            self._judge_entity(entity, told)
+            self._judge_entity(entity, told, lockstep=lockstep)
         self._judge_missing(excused, lockstep=lockstep)
         open_ = not self._told or self._told[-1]["event_type"] != "StreamClosed"
         if settled and open_:
@@ -167,9 +167,11 @@ class _Stream:
         name = event["entity_id"]
         return self._names.get((iban, name)) or self._names.get((None, name), f"?{name}")
 
-    def _judge_entity(self, entity: str, told: Sequence[Event]) -> None:
+    def _judge_entity(self, entity: str, told: Sequence[Event], *, lockstep: bool) -> None:
         """Each event must be the next step in the life that the bank really gave the entity."""
         versions = self._versions.get(entity, [])
+        places = self._align(versions, told, lockstep=lockstep)
+        self._matched[entity] = places or []
         last: Event | None = None
         place = 0
         for event in told:
@@ -181,34 +183,39 @@ class _Stream:
                 self._off(event, f"has op {event['op']} while the entity is {'there' if there else 'not there'}")
             if not _same(event["before"], last["after"] if last is not None else None):
                 self._off(event, "has another `before` than the last event left")
-            found = self._find(versions, place, event)
-            if found is None:
-                self._off(event, "tells what the bank never served, or served earlier")
-            else:
-                place = found + 1
-                self._matched.setdefault(entity, []).append(found)
+            if places is None:
+                found = next((at for at in range(place, len(versions)) if _tells(event, versions[at])), None)
+                if found is None:
+                    self._off(event, "tells what the bank never served, or served earlier")
+                else:
+                    place = found + 1
+                    self._matched[entity].append(found)
             last = event
 
-    def _find(self, versions: Sequence[Mapping[str, Any]], start: int, event: Event) -> int | None:
-        for place in range(start, len(versions)):
-            change = versions[place]
-            if event["op"] == "d":
-                if change["op"] == "d":
-                    return place
-            elif change["op"] != "d" and change["served"] is not None:
-                kind, expected = _rendered(change)
-                record = (event["after"] or {}).get(kind)
-                if record is not None and agrees(expected, record):
-                    return place
-        return None
+    def _align(
+        self, versions: Sequence[Mapping[str, Any]], told: Sequence[Event], *, lockstep: bool
+    ) -> list[int] | None:
+        """The versions that the events tell, one after the other, so that none that must be told is left out.
+
+        Where a version looks like an earlier one, an event may tell either; None where no reading of it is sound.
+        """
+        readings: dict[int, list[int]] = {0: []}
+        for place, change in enumerate(versions):
+            after: dict[int, list[int]] = {}
+            for count, matched in readings.items():
+                if not _must_be_told(change, lockstep=lockstep) or self._looks_like_the_last(versions, matched, place):
+                    after.setdefault(count, matched)
+                if count < len(told) and _tells(told[count], change):
+                    # What the last event told decides what may follow; which of its readings it was does not.
+                    after.setdefault(count + 1, [*matched, place])
+            readings = after
+        return readings.get(len(told))
 
     def _judge_missing(self, excused: set[str], *, lockstep: bool) -> None:
         for entity, versions in self._versions.items():
             matched = self._matched.get(entity, [])
             for place, change in enumerate(versions):
-                one_to_one = lockstep and change["op"] != "d" and not change["derived"]
-                wanted = change["standing"] == "observable" or one_to_one
-                if not wanted or place in matched or entity in excused:
+                if not _must_be_told(change, lockstep=lockstep) or place in matched or entity in excused:
                     continue
                 if self._looks_like_the_last(versions, matched, place):
                     continue
@@ -248,6 +255,22 @@ class _Stream:
     def _off(self, event: Event, what: str) -> None:
         self._row.illegal += 1
         self._verdict.find(f"{self._name}: event {event['sequence']} ({event['event_type']}) {what}")
+
+
+def _must_be_told(change: Mapping[str, Any], *, lockstep: bool) -> bool:
+    one_to_one = lockstep and change["op"] != "d" and not change["derived"]
+    return change["standing"] == "observable" or one_to_one
+
+
+def _tells(event: Event, change: Mapping[str, Any]) -> bool:
+    """Whether an event may be the one that tells a change of its entity."""
+    if event["op"] == "d" or change["op"] == "d":
+        return bool(event["op"] == change["op"])
+    if change["served"] is None:
+        return False
+    kind, expected = _rendered(change)
+    record = (event["after"] or {}).get(kind)
+    return record is not None and agrees(expected, record)
 
 
 def _rendered(change: Mapping[str, Any]) -> tuple[str, Expected]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from connector.sandbox.account import rendering as account
 from connector.sandbox.bills import rendering as bills
 from connector.sandbox.bookings import rendering as bookings
 from connector.sandbox.lending import rendering as lending
@@ -13,6 +14,7 @@ from connector.sandbox.rendering import Expected, Renders
 from connector.sandbox.transactions import rendering as transactions
 
 RENDERS: dict[str, Renders] = {
+    "account": account.RENDERS,
     "transactions": transactions.RENDERS,
     "bills": bills.RENDERS,
     "lending": lending.RENDERS,

@@ -14,6 +14,13 @@ if TYPE_CHECKING:
     from connector.sandbox.wire import Body, Json
 
 _ROOT = "$."
+_FIELDS_OF_ONE = {
+    "SCHEDULE": ("installment/",),
+    "REPAYMENTS": ("repayment/",),
+    **dict.fromkeys(("balance", "available"), ("balance/",)),
+    **dict.fromkeys(("title", "status", "tier"), ("bank-account/",)),
+}
+"""Of rows that show several entities: the fields that belong to one of them, beside a loan's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +115,11 @@ def _strike_row(bank: Bank, target: Target, row: Row) -> Row:
 
 
 def _unharmed(row: Row, field: str) -> tuple[tuple[str, int], ...]:
-    """The versions that a row still shows when a field moved: of a loan, the parts that the field is no part of."""
+    """The versions that a row still shows when a field moved: those of several that the field is no part of."""
     name = field.split(".", maxsplit=1)[0]
-    if name == "LOAN_ID" or len(row.versions) == 1:
+    harmed = _FIELDS_OF_ONE.get(name, ("loan/",) if row.versions[0][0].startswith("loan/") else ())
+    if name == "LOAN_ID" or len(row.versions) == 1 or not harmed:
         return ()
-    harmed = {"SCHEDULE": "installment/", "REPAYMENTS": "repayment/"}.get(name, "loan/")
     return tuple(version for version in row.versions if not version[0].startswith(harmed))
 
 

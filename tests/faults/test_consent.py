@@ -318,15 +318,14 @@ async def test_a_tier_that_no_longer_holds_a_surface_closes_it(world: World) -> 
     [adult] = await world.link("adult")
     async with world.working() as worker:
         await worker.sweep()
-        life = world.bank.life("adult")
-        life.spec = life.spec.model_copy(update={"tier": "L0"})
+        world.mutate(holder="adult", domain="account", op="set_tier", tier="L0")
         await worker.sweep()
         assert await world.streams_told("lending", adult) == closed("tier")
         assert {event["op"] for event in await world.told("lending", adult)} <= {"c"}
         calls = world.calls("/advance-cash/*")
         await worker.sweep()
         assert world.calls("/advance-cash/*") == calls
-        life.spec = life.spec.model_copy(update={"tier": "L1"})
+        world.mutate(holder="adult", domain="account", op="set_tier", tier="L1")
         for _ in range(2):
             await worker.sweep()
         assert await world.streams_told("lending", adult) == [*closed("tier"), "StreamOpened"]

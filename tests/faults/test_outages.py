@@ -21,7 +21,7 @@ from tests.support.log_watch import Log
 from tests.support.virtual_clock import VirtualClock
 from tests.support.world import BACKENDS, KINDS, OPTIONS, World, people
 
-FEED = "/accounts/*"
+FEED = "/accounts/*/transactions"
 MILES = "/z-miles/*"
 COOL_DOWN_SECONDS = 40.0
 LIMITS = BackendLimits(rate_per_second=50.0, failure_threshold=3, cool_down_seconds=COOL_DOWN_SECONDS)

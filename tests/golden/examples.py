@@ -20,12 +20,15 @@ from connector.events import STREAM_ENTITY, Event, Provenance, Sighting, change_
 from connector.state import EntityState
 from tests.golden.samples import (
     ACCOUNT,
+    BALANCE,
+    BANK_ACCOUNT,
     BILL,
     BOOKING,
     BROKEN,
     CANCELLED_BOOKING,
     CHECKPOINT,
     CONSENT,
+    HOLDER,
     INSTALLMENT,
     LINK,
     LOAN,
@@ -49,6 +52,8 @@ class Seen:
 
 
 FEED = "transactions:8f14e45fceea167a"
+BANK_FEED = "bank_account:8f14e45fceea167a"
+SHUT = replace(BANK_ACCOUNT, status="CLOSED", status_source="CLOSED")
 SETTLED = replace(POSTED, balance_after=Decimal("97500.00"))
 REVERSED = replace(SETTLED, status="REVERSED", status_source="reversed")
 BREAK = replace(BROKEN, expected_balance=Decimal("97500.00"), stated_balance=Decimal("97250.00"))
@@ -71,6 +76,17 @@ USED = replace(
 ACTIVE = replace(LINK, status="ACTIVE", action=None, act_by=None)
 
 CHANGES: dict[str, tuple[Seen, ...]] = {
+    "account": (
+        Seen("holder", None, HOLDER),
+        Seen("holder", HOLDER, replace(HOLDER, segment="freelancer")),
+        Seen("holder", replace(HOLDER, tier="L0", tier_source="L0"), HOLDER),
+        Seen(BANK_FEED, None, BALANCE),
+        Seen(
+            "bank_account:8f14e45fceea167a",
+            BANK_ACCOUNT,
+            replace(BANK_ACCOUNT, status="CLOSED", status_source="CLOSED"),
+        ),
+    ),
     "transactions": (
         Seen(FEED, None, PENDING),
         Seen(FEED, PENDING, SETTLED),

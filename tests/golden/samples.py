@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 
+from connector.domains.account import Balance, BankAccountRecord, Holder
 from connector.domains.bills import Bill, Biller
 from connector.domains.bookings import Booking, BookingLine, BookingVoucher
 from connector.domains.lending import Installment, Loan, Repayment
@@ -21,6 +22,26 @@ KARACHI = timezone(timedelta(hours=5))
 ACCOUNT = "acc-0000000000000001"
 OBSERVED_AT = datetime(2026, 3, 1, 4, 31, 2, 123456, tzinfo=UTC)
 
+HOLDER = Holder(
+    tier="L1",
+    tier_source="L1",
+    minor=False,
+    segment="standard",
+    name="Invented Holder",
+    cnic="42000-0000101-1",
+    msisdn="+923000000101",
+    email="holder@example.invalid",
+)
+BANK_ACCOUNT = BankAccountRecord(
+    iban="PK25JSBL9999903000000101",
+    title="Zindigi Wallet",
+    status="ACTIVE",
+    status_source="ACTIVE",
+    tier="L1",
+    tier_source="L1",
+    currency="PKR",
+)
+BALANCE = Balance(BANK_ACCOUNT.iban, Decimal("64249.38"), Decimal("62999.38"), "PKR")
 PENDING = Transaction(
     iban="PK25JSBL9999903000000101",
     transaction_id="TX-1001",
@@ -217,6 +238,7 @@ CHECKPOINT = Checkpoint(
 )
 
 RECORDS: dict[str, tuple[Record, ...]] = {
+    "account": (HOLDER, BANK_ACCOUNT, BALANCE),
     "transactions": (PENDING, POSTED, UNKNOWN_RAIL, BROKEN, NAMED, NAMELESS),
     "bills": (BILL, PAID_BILL),
     "bookings": (BOOKING, CANCELLED_BOOKING, E_VOUCHER),
@@ -302,6 +324,32 @@ EVENTS: dict[str, dict[str, Event]] = {
         "removed": event("transactions", "d", 3, "TransactionRemoved", before=POSTED),
         "chain_broken": event("transactions", "c", 1, "BalanceChainBroken", after=BROKEN),
         "stream_closed": replace(event("transactions", "s", 2, "StreamClosed"), reason="consent"),
+    },
+    "account": {
+        "linked": event("account", "c", 1, "AccountLinked", after=HOLDER),
+        "came_of_age": replace(
+            event(
+                "account",
+                "u",
+                2,
+                "TierChanged",
+                before=replace(HOLDER, minor=True, segment="gen_z", email=None),
+                after=replace(HOLDER, email=None),
+            ),
+            changed=("minor", "segment"),
+        ),
+        "closed": replace(
+            event(
+                "account",
+                "u",
+                2,
+                "AccountClosed",
+                before=BANK_ACCOUNT,
+                after=replace(BANK_ACCOUNT, status="CLOSED", status_source="CLOSED"),
+            ),
+            changed=("status", "status_source"),
+        ),
+        "balance": event("account", "c", 1, "BalanceChanged", after=BALANCE),
     },
     "bills": {
         "presented": event("bills", "c", 1, "BillPresented", after=BILL),

@@ -10,7 +10,7 @@ import pytest
 from connector.runtime.poller import PollLimits
 from tests.support.world import World, people
 
-FEED = "/accounts/*"
+FEED = "/accounts/*/transactions"
 PAGE_LIMIT = 10
 ENTRIES = 200
 CHUNK_ENTRIES = PAGE_LIMIT * PollLimits().backfill_chunk_pages

@@ -22,6 +22,7 @@ RETENTION_DAYS = 40
 NEWEST_FIRST = ResourceKind(
     name="transactions",
     backend="bank",
+    surface="wallet",
     feed=Feed.NEWEST_FIRST,
     window=Window(days=2, minimum_entries=3, maximum_entries=7, retention_days=RETENTION_DAYS),
     head_interval_seconds=1.0,

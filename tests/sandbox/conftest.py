@@ -91,7 +91,10 @@ class Visitor:
             await self.feed(of=of, limit=100)
         await self.points()
         await self.get("/z-miles/summary")
-        if not self.spec.minor and self.spec.tier != "L0":
+        await self.get("/me")
+        for iban in self.ibans:
+            await self.get(f"/accounts/{iban}")
+        if self.bank.life(self.spec.label).account.is_verified_adult:
             await self.inquire()
 
     async def fault(self, kind: str, **spec: Any) -> int:

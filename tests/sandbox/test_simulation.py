@@ -67,7 +67,7 @@ def test_a_step_changes_several_entities_and_none_twice() -> None:
     sizes = []
     for _ in range(150):
         changes = bank.step()
-        entities = Counter((change.holder, change.entity) for change in changes)
+        entities = Counter((change.holder, change.entity) for change in changes if not change.derived)
         assert set(entities.values()) == {1}
         sizes.append(len(changes))
     assert sum(sizes) / len(sizes) > 5
@@ -95,7 +95,8 @@ def test_no_entity_returns_to_an_earlier_body_and_no_wire_id_is_used_twice() -> 
     owner: dict[str, str] = {}
     for ledger in ledgers(bank):
         for entity, versions in ledger.history.items():
-            bodies = [dumps(version.body) for version in versions if version.body is not None]
+            # A balance may return: it is what the entries come to.
+            bodies = [dumps(version.body) for version in versions if version.body is not None and not version.derived]
             assert len(set(bodies)) == len(bodies)
             for version in versions:
                 if version.body is not None and ledger.domain == "transactions":

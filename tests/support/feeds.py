@@ -33,5 +33,5 @@ class Feed:
             world.mutate(holder=holder, domain=self.domain, op="back_date", age_days=age)
 
 
-FEEDS = (Feed("transactions", "/accounts/*"), Feed("bills", "/bills"), Feed("bookings", "/bookings"))
+FEEDS = (Feed("transactions", "/accounts/*/transactions"), Feed("bills", "/bills"), Feed("bookings", "/bookings"))
 TRANSACTIONS = FEEDS[0]

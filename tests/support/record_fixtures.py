@@ -206,6 +206,8 @@ async def record() -> dict[str, bytes]:
         await teen.log_in()
         await teen.me()
         teen.keep("profile.minor")
+        await teen.read("holder")
+        teen.keep("holder.minor")
         await teen.read("loan")
         teen.keep("advance-cash.surface-forbidden")
     return {name: pages[name] for name in FIXTURES}
@@ -242,9 +244,13 @@ async def _record_login(adult: Recorder, clock: ManualClock) -> None:
     adult.keep("auth.token-expired", back=3)
     adult.keep("auth.refresh", back=2)
     adult.keep("profile.adult")
+    await adult.read("holder")
+    adult.keep("holder.adult")
 
 
 async def _record_bank(adult: Recorder) -> None:
+    await adult.read("bank_account")
+    adult.keep("bank-account.active")
     second = await adult.read("transactions", since=SINCE)
     adult.keep("transactions.first")
     last = await adult.read("transactions", since=SINCE, cursor=second)

@@ -103,6 +103,16 @@ ME: dict[str, Any] = {
     "accounts": [{"iban": IBAN, "title": "Planted", "status": "ACTIVE"}],
 }
 
+BANK_ACCOUNT: dict[str, Any] = {
+    "iban": IBAN,
+    "title": "Planted",
+    "balance": "@-12.50",
+    "available": "@1000.00",
+    "ccy": "PKR",
+    "status": "ACTIVE",
+    "tier": "L1",
+}
+
 
 def encode(value: Any) -> bytes:
     """JSON in which a text that begins with @ stands for a bare number."""

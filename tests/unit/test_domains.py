@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from connector.domains import lifecycle
+from connector.domains.account import ACCOUNT_STATUSES, TIERS
 from connector.domains.bills import STATUSES as BILL_STATUSES
 from connector.domains.bookings import STATUSES as BOOKING_STATUSES
 from connector.domains.lending import INSTALLMENT_STATUSES, LOAN_STATUSES
@@ -26,6 +27,8 @@ from connector.domains.model import (
 from connector.domains.registry import DOMAINS
 from connector.domains.transactions import RAILS, STATUSES
 from tests.golden.samples import (
+    BALANCE,
+    BANK_ACCOUNT,
     BILL,
     BOOKING,
     BROKEN,
@@ -33,6 +36,7 @@ from tests.golden.samples import (
     CHECKPOINT,
     CONSENT,
     E_VOUCHER,
+    HOLDER,
     INSTALLMENT,
     LINK,
     LOAN,
@@ -51,6 +55,7 @@ def variants(record: Any, name: str, values: Any) -> list[Any]:
 
 
 VARIANTS: dict[str, list[list[Any]]] = {
+    "account": [variants(HOLDER, "tier", TIERS), variants(BANK_ACCOUNT, "status", ACCOUNT_STATUSES), [BALANCE]],
     "transactions": [variants(PENDING, "status", STATUSES.values()), variants(BROKEN, "status", {"BROKEN", "WHOLE"})],
     "bills": [variants(BILL, "status", BILL_STATUSES.values())],
     "bookings": [variants(BOOKING, "status", BOOKING_STATUSES.values())],
@@ -88,11 +93,30 @@ OVERDUE_BILL = replace(BILL, status="OVERDUE")
 CANCELLED_BILL = replace(BILL, status="CANCELLED")
 COMPLETED_BOOKING = replace(E_VOUCHER, status="COMPLETED")
 ISSUED = replace(VOUCHER, status="ISSUED")
+MINOR = replace(HOLDER, minor=True)
+SHUT = replace(BANK_ACCOUNT, status="CLOSED", status_source="CLOSED")
 
 
 @pytest.mark.parametrize(
     ("domain", "op", "before", "after", "name"),
     [
+        ("account", "c", None, HOLDER, "AccountLinked"),
+        ("account", "c", None, BANK_ACCOUNT, "AccountLinked"),
+        ("account", "c", None, SHUT, "AccountLinked"),
+        ("account", "c", None, BALANCE, "BalanceChanged"),
+        ("account", "u", BALANCE, replace(BALANCE, available=BALANCE.balance), "BalanceChanged"),
+        ("account", "u", MINOR, HOLDER, "TierChanged"),
+        ("account", "u", HOLDER, replace(HOLDER, tier="L0", tier_source="L0", email=None), "TierChanged"),
+        ("account", "u", HOLDER, replace(HOLDER, tier=UNKNOWN, tier_source="L9"), "TierChanged"),
+        ("account", "u", HOLDER, replace(HOLDER, email=None), "AccountUpdated"),
+        ("account", "u", BANK_ACCOUNT, replace(BANK_ACCOUNT, tier="L0", tier_source="L0"), "TierChanged"),
+        ("account", "u", BANK_ACCOUNT, replace(BANK_ACCOUNT, status="BLOCKED"), "AccountUpdated"),
+        ("account", "u", BANK_ACCOUNT, SHUT, "AccountClosed"),
+        ("account", "u", SHUT, replace(SHUT, title="x"), "AccountUpdated"),
+        ("account", "u", SHUT, BANK_ACCOUNT, "AccountUpdated"),
+        ("account", "d", BANK_ACCOUNT, None, "AccountClosed"),
+        ("account", "d", BALANCE, None, "BalanceChanged"),
+        ("account", "r", None, HOLDER, "AccountUpdated"),
         ("transactions", "c", None, PENDING, "TransactionPending"),
         ("transactions", "c", None, POSTED, "TransactionPosted"),
         ("transactions", "c", None, REVERSED, "TransactionReversed"),
@@ -221,6 +245,10 @@ def test_ids_of_one_resource_do_not_meet() -> None:
         (ISSUED, False),
         (VOUCHER, True),
         (BROKEN, False),
+        (HOLDER, False),
+        (BANK_ACCOUNT, False),
+        (SHUT, True),
+        (BALANCE, False),
     ],
 )
 def test_what_the_bank_may_still_change_is_unsettled(record: Record, settled: bool) -> None:

@@ -30,6 +30,15 @@ AMOUNT = re.compile(r"[._](amount|balance|price|fee|principal|outstanding)(_|$)"
 FINE = re.compile(r"(unit|price|nav|rate|ratio|quantity|cost)", re.IGNORECASE)
 UNIT = re.compile(r"currency|PKR|units?\b|percent|ratio|per ", re.IGNORECASE)
 PERSONAL = {
+    "account": {
+        "Holder.name": "name",
+        "Holder.cnic": "identifier",
+        "Holder.msisdn": "identifier",
+        "Holder.email": "identifier",
+        "BankAccountRecord.iban": "identifier",
+        "BankAccountRecord.title": "free_text",
+        "Balance.iban": "identifier",
+    },
     "transactions": {
         "Transaction.iban": "identifier",
         "Transaction.biller": "free_text",

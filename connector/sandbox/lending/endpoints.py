@@ -37,12 +37,12 @@ def _visit(_: Bank, call: Call) -> Visit:
 
 def _inquire(bank: Bank, call: Call) -> Reply:
     life = bank.lives[call.holder]
-    if life.spec.minor:
+    if life.account.minor:
         raise Refusal(403, "SURFACE_FORBIDDEN", "This service is not available for the account.")
     parse_body(_InquiryRequest, call.body)
     if params := bank.faults.fire("advance_cash_code", call.target):
         return Reply(body=_answer(params.response_code, None))
-    if life.spec.tier == "L0":
+    if life.account.tier == "L0":
         return Reply(body=_answer("05", None))
     present = life.ledgers["lending"].present
     rows = tuple(

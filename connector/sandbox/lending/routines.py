@@ -19,10 +19,10 @@ _JUST_AFTER_MIDNIGHT = timedelta(minutes=10)
 
 
 def borrow(life: Life, hand: Hand, at: datetime) -> None:
-    """Take a loan and plan its course, unless as many are running as the holder may have."""
+    """Take a loan and plan its course, unless as many are running as the holder may have, who may be none."""
     product, days, lines = hand.rng.choice(_PRODUCTS)
     principal = hand.rng.randint(4, 50) * 50_000
-    if len(life.lending.open_loans()) < life.spec.loans_at_once:
+    if life.account.is_verified_adult and len(life.lending.open_loans()) < life.spec.loans_at_once:
         loan = pay_out(life, hand, at, (product, days, lines, principal))
         _plan_course(life, hand, loan, at)
 

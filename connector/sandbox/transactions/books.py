@@ -10,7 +10,7 @@ from connector.sandbox.keyset import Position, cut
 from connector.sandbox.wire import Body, Json, local_instant, micros, money
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from datetime import datetime
 
     from connector.sandbox.ledger import Ledger
@@ -102,6 +102,7 @@ class Feed:
         self._positions: list[Position] = []
         self._entries: dict[str, tuple[str, Transaction]] = {}
         self._balances: dict[str, int] | None = None
+        self.balance_paisa = opening_paisa
         self.available_paisa = opening_paisa
 
     def put(self, entity: str, transaction: Transaction) -> None:
@@ -109,16 +110,20 @@ class Feed:
         insort(self._positions, transaction.position)
         self._entries[transaction.id] = (entity, transaction)
         self._balances = None
-        if transaction.status != "reversed":
-            self.available_paisa += transaction.amount_paisa
+        self._move(transaction, transaction.amount_paisa)
 
     def drop(self, transaction: Transaction) -> None:
         """Show it no longer."""
         del self._positions[bisect_left(self._positions, transaction.position)]
         del self._entries[transaction.id]
         self._balances = None
+        self._move(transaction, -transaction.amount_paisa)
+
+    def _move(self, transaction: Transaction, paisa: int) -> None:
         if transaction.status != "reversed":
-            self.available_paisa -= transaction.amount_paisa
+            self.available_paisa += paisa
+        if transaction.status == "posted":
+            self.balance_paisa += paisa
 
     def page(self, *, since: int, before: Position | None, limit: int) -> tuple[list[FeedEntry], bool]:
         """At most `limit` entries, newest first, and whether older ones follow; see `keyset.cut`."""
@@ -150,11 +155,13 @@ class Feed:
 class Transactions:
     """What the bank can do to entries; every act is one change of one entity, posting under a new id being two.
 
-    The entity of an entry is the first id it had, whatever the bank calls it later.
+    The entity of an entry is the first id it had, whatever the bank calls it later. `moved` is told, with the IBAN, of
+    every act that may have moved what stands on an account.
     """
 
     def __init__(self, ledger: Ledger, opening_paisa: dict[str, int]) -> None:
         self.ledger = ledger
+        self.moved: Callable[[str, datetime], None] = lambda _iban, _at: None
         self.feeds = {iban: Feed(opening) for iban, opening in opening_paisa.items()}
         self._present: dict[str, Transaction] = {}
 
@@ -174,6 +181,7 @@ class Transactions:
         )
         self._present[entity] = transaction
         self.feeds[transaction.iban].put(entity, transaction)
+        self.moved(transaction.iban, at)
         return entity
 
     def post(self, entity: str, at: datetime, way: PostingWay, new_id: str) -> str:
@@ -206,6 +214,7 @@ class Transactions:
         transaction = self._present.pop(entity)
         self.ledger.delete(entity, at)
         self.feeds[transaction.iban].drop(transaction)
+        self.moved(transaction.iban, at)
 
     def _replace(self, entity: str, new: Transaction, at: datetime) -> None:
         old = self._present[entity]
@@ -214,3 +223,4 @@ class Transactions:
         self._present[entity] = new
         self.feeds[old.iban].drop(old)
         self.feeds[new.iban].put(entity, new)
+        self.moved(new.iban, at)
