@@ -96,7 +96,7 @@ async def originals(parent: Path, base_url: str, count: int, domains: Collection
     async with opened_edges(settings) as edges:
         await connect(edges, settings, count, domains)
         async with worker_of(edges, worker_options(settings)).opened_by_hand() as worker:
-            await worker.read_until_idle()
+            await worker.read_until_idle(worker.linked)
             # In the order of their numbers: the feed of a clone must be its original's.
             by_label = {account.link.label: account for account in worker.linked if account.link is not None}
             return [Original.of(by_label[f"holder {number}"]) for number in range(count)]

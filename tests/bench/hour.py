@@ -171,8 +171,8 @@ class Measuring:
             raise RuntimeError(f"the bank changed {sorted(missing)}, of which no event tells")
         if not events:
             raise RuntimeError("the bank changed nothing that these accounts can see: there is nothing to measure")
-        # Those that were not read must know as well before the next round, and a new card's first reads be over.
-        await self._worker.read_until_idle()
+        # Before the next round the first reads of what is new, such as a card's activity, must be over.
+        await self._worker.read_until_idle(accounts)
         kinds = Counter(kind_of(commit) for commit in commits)
         return Active(len(accounts), stepped.hours, sum(stated.values()), len(events), dict(kinds), idle, active)
 

@@ -186,8 +186,8 @@ class HandDriven(ShardWorker):
             for _ in range(lanes):
                 tasks.start_soon(lane)
 
-    async def read_until_idle(self) -> None:
-        """Read every account until a reading of everything finds nothing.
+    async def read_until_idle(self, accounts: Sequence[AccountMemory]) -> None:
+        """Read these accounts until a reading of everything finds nothing.
 
         Raises:
             RuntimeError: something still comes up after `READINGS_AT_MOST`.
@@ -195,7 +195,7 @@ class HandDriven(ShardWorker):
         counts = self.polls.counts
         for _ in range(READINGS_AT_MOST):
             before = replace(counts)
-            await self.read_all(self.linked)
+            await self.read_all(accounts)
             polls = counts.polls - before.polls
             if polls and polls == counts.unchanged - before.unchanged:
                 return

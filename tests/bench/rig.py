@@ -32,7 +32,7 @@ class Scale:
     change_holders: int = 10
     changes: int = 20
     hour_accounts: int = 1_000
-    hour_active: int = 220
+    hour_active: int = 110
     hour_adults: int = 3
     """Accounts with all domains; how many of them are read while the bank lives on; lives of each kind of adult."""
 

@@ -39,7 +39,7 @@ async def measuring(directory: Path) -> AsyncIterator[tuple[hour.Measuring, Runn
             await connect(edges, settings, ACCOUNTS, tuple(DOMAINS))
             journal = RecordingJournal(edges.journal)
             async with worker_of(replace(edges, journal=journal), options).opened_by_hand() as worker:
-                await worker.read_until_idle()
+                await worker.read_until_idle(worker.linked)
                 task = hour.Task(place, bank, 0, 1, ACCOUNTS)
                 yield hour.Measuring(task, worker, options, lambda work, *arguments: work(*arguments)), bank, journal
 
