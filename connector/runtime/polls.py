@@ -53,15 +53,24 @@ def choose_depth(resource: Resource, memory: ResourceMemory, cadence: Cadence, n
     return Depth.RECONCILE if due or memory.suspicion or memory.accept_removals else Depth.HEAD
 
 
-def _resources_after(
-    account: AccountMemory, resource: Resource, observation: Observation
-) -> dict[tuple[str, str], Resource]:
-    """What can be read once an observation is committed: a new card brings its authorisations."""
-    has_parts = any(kind.parts_of == resource.kind.name for kind in DOMAINS[resource.domain].resources)
-    if account.profile is None or not has_parts:
-        return account.resources
+async def _commit(
+    account: AccountMemory, resource: Resource, observation: Observation, write: Write, commits: CommitLoop
+) -> None:
+    """Commit what an observation showed, and have its parts read from then on: a new card brings its authorisations.
+
+    Others of the stream are committed meanwhile, perhaps in the same commit: they must know of the parts before, lest
+    one of them tells the backfill complete without them. What can be read afterwards is what was committed.
+    """
+    profile = account.profile
+    if profile is None or all(kind.parts_of != resource.kind.name for kind in DOMAINS[resource.domain].resources):
+        await commits.submit(write)
+        return
     seen = {(resource.domain, resource.name): observation.believed.values()}
-    return resources_of(account, account.profile, seen)
+    account.resources = resources_of(account, profile, seen)
+    try:
+        await commits.submit(write)
+    finally:
+        account.resources = resources_of(account, account.profile or profile)
 
 
 class Polls:
@@ -139,7 +148,6 @@ class Polls:
         observation = observe(known, reading.read, accept_removals=memory.accept_removals)
         memory.quarantined = observation.vanished > 0
         self.counts.quarantined += len(observation.quarantined)
-        resources = _resources_after(account, resource, observation)
         write = prepare(
             account,
             resource,
@@ -155,12 +163,10 @@ class Polls:
                 mode=reading.depth.value,
             ),
             name_event=DOMAINS[resource.domain].name_event,
-            expected=frozenset(name for domain, name in resources if domain == resource.domain),
         )
         if write is not None:
-            await commits.submit(write)
+            await _commit(account, resource, observation, write, commits)
             self.counts.committed += 1
-            account.resources = resources
         else:
             memory.suspicion = observation.suspicion
         self._note(resource, memory, reading, complete=observation.complete)
