@@ -19,6 +19,7 @@ WIDTH: Final = 75
 
 _DOMAINS: Final = {
     "transactions": "every entry of every bank account: amount, time, other party, balance",
+    "cards": "cards, their status and limits, and each use of them: amount, time, merchant",
     "lending": "Advance Cash loans, their schedules and repayments",
     "loyalty": "Z-Miles points and vouchers",
 }

@@ -12,6 +12,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from connector.sandbox.account import endpoints as account_endpoints
+from connector.sandbox.cards import commands as cards_commands
+from connector.sandbox.cards import endpoints as cards_endpoints
+from connector.sandbox.cards import routines as cards_routines
 from connector.sandbox.gateway import Endpoint
 from connector.sandbox.ledger import Domain
 from connector.sandbox.lending import commands as lending_commands
@@ -55,6 +58,12 @@ DEPARTMENTS: dict[Domain, Department] = {
         lambda life: [f"transactions/{iban}" for iban in life.ibans],
         transactions_routines.ROUTINES,
         transactions_commands.obey,
+    ),
+    "cards": Department(
+        cards_endpoints.ENDPOINTS,
+        cards_endpoints.resources,
+        cards_routines.ROUTINES,
+        cards_commands.obey,
     ),
     "lending": Department(
         lending_endpoints.ENDPOINTS,

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from connector.sandbox.wire import Json
 
 
+_BY_TIME = frozenset({"transactions", "authorizations"})
+"""Resources that entries leave by age."""
+
+
 def holders(bank: Bank) -> Json:
     """Everybody who banks here, with what a driver needs to log in as them."""
     return [
@@ -97,7 +101,7 @@ def _domain_truth(bank: Bank, life: Life, ledger: Ledger) -> Json:
                 "version": change.version,
                 "resource": change.resource,
                 "booking": change.booking,
-                "visible": ledger.domain != "transactions" or change.booking >= oldest,
+                "visible": change.resource.partition("/")[0] not in _BY_TIME or change.booking >= oldest,
                 "ids": _ids(ledger.history[change.entity]),
                 "body": change.body,
             }

@@ -19,12 +19,28 @@ OTHER = {"of": "another type"}
 ENTRIES = {
     # One entity of every resource, and a field that it cannot be understood without.
     "transactions": ("/accounts/*", "amount"),
+    "cards": ("/cards", "status"),
+    "authorizations": ("/cards/*/authorizations", "state"),
     "loan": ("/advance-cash/*", "OUTSTANDING"),
     "points": ("/z-miles/ledger", "points"),
     "vouchers": ("/z-miles/summary", "status"),
 }
-DOMAIN = {"transactions": "transactions", "loan": "lending", "points": "loyalty", "vouchers": "loyalty"}
-PREFIX = {"transactions": "", "loan": "loan/", "points": "points/", "vouchers": "voucher/"}
+DOMAIN = {
+    "transactions": "transactions",
+    "cards": "cards",
+    "authorizations": "cards",
+    "loan": "lending",
+    "points": "loyalty",
+    "vouchers": "loyalty",
+}
+PREFIX = {
+    "transactions": "",
+    "cards": "card/",
+    "authorizations": "authorization/",
+    "loan": "loan/",
+    "points": "points/",
+    "vouchers": "voucher/",
+}
 
 
 @pytest.fixture
@@ -132,6 +148,8 @@ async def test_while_an_id_cannot_be_read_no_removal_is_believed(world: World, k
     [
         ("/accounts/*", "$.items", "transactions"),
         ("/accounts/*", "$.next_cursor", "transactions"),
+        ("/cards", "$.cards", "cards"),
+        ("/cards/*/authorizations", "$.items", "authorizations"),
         ("/advance-cash/*", "$.DATA.LOANS", "loan"),
         ("/advance-cash/*", "$.RESPONSE_CODE", "loan"),
         ("/z-miles/ledger", "$.entries", "points"),

@@ -20,7 +20,11 @@ OK = 200
 COUNTS: dict[str, dict[str, int]] = {
     "transactions.first": {"transaction": 6},
     "transactions.second": {"transaction": 6},
-    "transactions.last": {"transaction": 4},
+    "transactions.last": {"transaction": 6},
+    "cards.list": {"card": 3},
+    "cards.minor": {"card": 1},
+    "cards.authorizations.first": {"card_authorization": 6},
+    "cards.authorizations.last": {"card_authorization": 1},
     "advance-cash.loans": {"loan": 4, "installment": 13, "repayment": 1},
     "advance-cash.no-facility": {},
     "z-miles.ledger.first": {"points_entry": 3},
@@ -35,6 +39,7 @@ NOT_READ: dict[str, tuple[str, ...]] = {
     # Texts for people: they may name the holder, and are never repeated.
     "auth.": ("message",),
     "transactions.cursor-invalid": ("message",),
+    "cards.surface-forbidden": ("message",),
     "advance-cash.": ("RESPONSE_DESC", "message"),
     # A code that says why there is no answer is believed whatever else there is.
     "advance-cash.not-eligible": ("DATA",),
@@ -101,6 +106,15 @@ def test_the_recorded_pages_show_what_a_bank_does() -> None:
     assert {item["status"] for item in items} == {"pending", "posted", "reversed"}
     assert any(item["replaces"] for item in items)
     assert {item["counterparty"] is None for item in items} == {True, False}
+    cards = FIXTURES["cards.list"].page()["cards"]
+    assert {card["status"] for card in cards} == {"ACTIVE", "BLOCKED", "HOTLISTED"}
+    [reduced] = FIXTURES["cards.minor"].page()["cards"]
+    assert (reduced["limits"]["online_daily"], reduced["international"]) == (None, False)
+    lines = [item for name in ("first", "last") for item in FIXTURES[f"cards.authorizations.{name}"].page()["items"]]
+    assert {line["state"] for line in lines} == {
+        "authorized", "adjusted", "cleared", "reversed", "expired", "declined",
+    }  # fmt: skip
+    assert {line["original_ccy"] for line in lines} == {None, "USD"}
     loans = FIXTURES["advance-cash.loans"].page()["DATA"]["LOANS"]
     assert {loan["STATUS"] for loan in loans} == {"ACTIVE", "OVERDUE", "CLOSED"}
     entries = [entry for name in ("first", "last") for entry in FIXTURES[f"z-miles.ledger.{name}"].page()["entries"]]

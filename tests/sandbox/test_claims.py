@@ -34,15 +34,27 @@ class Poller:
 
     def __init__(self, visitor: Any) -> None:
         self.visitor = visitor
-        self.resources = list(resources_of(visitor.bank.life(visitor.spec.label)))
         self.state: dict[str, dict[str, str]] = {}
         self.absent: Counter[tuple[str, str]] = Counter()
         self.events: list[Event] = []
 
+    @property
+    def resources(self) -> list[str]:
+        """What there is to read now: a new card brings its activity."""
+        return list(resources_of(self.visitor.bank.life(self.visitor.spec.label)))
+
     async def read(self, resource: str, *, deep: bool) -> dict[str, Any]:
         """Items of a read by their wire key."""
         if resource.startswith("transactions/"):
-            return await self._feed(resource.removeprefix("transactions/"), deep=deep)
+            iban = resource.removeprefix("transactions/")
+            return await self._feed(f"/accounts/{iban}/transactions", deep=deep)
+        if resource.startswith("authorizations/"):
+            card_id = resource.removeprefix("authorizations/")
+            lines = await self._feed(f"/cards/{card_id}/authorizations", deep=deep)
+            return {f"authorization/{line_id}": line for line_id, line in lines.items()}
+        if resource == "cards":
+            body = self._parse(await self.visitor.get("/cards"))
+            return {f"card/{card['id']}": card for card in body["cards"]}
         if resource == "points":
             return await self._points(deep=deep)
         if resource == "vouchers":
@@ -80,11 +92,11 @@ class Poller:
                 return key
         return wire_key
 
-    async def _feed(self, iban: str, *, deep: bool) -> dict[str, Any]:
+    async def _feed(self, path: str, *, deep: bool) -> dict[str, Any]:
         items: dict[str, Any] = {}
         params: dict[str, Any] = {"limit": 40}
         while True:
-            page = self._parse(await self.visitor.get(f"/accounts/{iban}/transactions", **params))
+            page = self._parse(await self.visitor.get(path, **params))
             for item in page["items"]:
                 if items.setdefault(item["id"], item) != item:
                     raise Discarded
@@ -174,7 +186,7 @@ async def poll(poller: Poller, resource: str, *, deep: bool) -> None:
         items = await poller.read(resource, deep=deep)
     except Discarded:
         return
-    poller.commit(resource, items, deep=deep or resource in {"vouchers", "loan"})
+    poller.commit(resource, items, deep=deep or resource in {"cards", "vouchers", "loan"})
 
 
 async def die_reading(poller: Poller, rng: Random) -> None:

@@ -33,7 +33,7 @@ from connector.sources.zindigi.options import ZindigiOptions
 from connector.sources.zindigi.source import ZindigiSource
 from tests.support.contract import Contract
 from tests.support.fixture_check import outcome_of
-from tests.support.recorded import FIXTURES, IBAN, parse, pretty
+from tests.support.recorded import FIXTURES, FREELANCER_CARD, IBAN, MINOR_CARD, parse, pretty
 from tests.support.scripted_bank import ACCOUNT, BASE_URL, MemoryVault, resource
 from tests.support.virtual_clock import VirtualClock
 
@@ -58,6 +58,21 @@ COMMANDS: tuple[dict[str, Any], ...] = (
     {"holder": "adult", "domain": "loyalty", "op": "adjust", "amount": 35},
     {"holder": "adult", "domain": "loyalty", "op": "expire_voucher"},
     {"holder": "adult", "domain": "loyalty", "op": "redeem", "amount": 90},
+    # A card that was lost, one that is blocked, and uses of it in every state.
+    {"holder": "freelancer", "domain": "cards", "op": "replace"},
+    {"holder": "freelancer", "domain": "cards", "op": "authorize", "amount": 450},
+    {"holder": "freelancer", "domain": "cards", "op": "expire"},
+    {"holder": "freelancer", "domain": "cards", "op": "authorize", "amount": 1275},
+    {"holder": "freelancer", "domain": "cards", "op": "reverse"},
+    {"holder": "freelancer", "domain": "cards", "op": "authorize_abroad", "amount": 5040},
+    {"holder": "freelancer", "domain": "cards", "op": "clear", "way": "replaces"},
+    {"holder": "freelancer", "domain": "cards", "op": "authorize", "amount": 5000},
+    {"holder": "freelancer", "domain": "cards", "op": "adjust", "amount": 3210},
+    {"holder": "freelancer", "domain": "cards", "op": "decline", "amount": 99},
+    {"holder": "freelancer", "domain": "cards", "op": "authorize", "amount": 820},
+    {"holder": "freelancer", "domain": "cards", "op": "clear"},
+    {"holder": "freelancer", "domain": "cards", "op": "authorize", "amount": 640},
+    {"holder": "freelancer", "domain": "cards", "op": "block"},
 )
 CORE_CODES = {
     "no-facility": "01",
@@ -143,11 +158,11 @@ class Recorder:
         with suppress(ConnectorError):
             await self.source.fetch_profile(ACCOUNT)
 
-    async def read(self, kind: str, **request: Any) -> str | None:
+    async def read(self, kind: str, part: str = IBAN, **request: Any) -> str | None:
         """Ask for a page; the cursor of the next one."""
         wanted = resource(kind)
         if wanted.part is not None:
-            wanted = Resource(ACCOUNT, wanted.domain, wanted.kind, wanted.name, IBAN)
+            wanted = Resource(ACCOUNT, wanted.domain, wanted.kind, wanted.name, part)
         with suppress(ConnectorError):
             raw: RawPage = await self.source.fetch_page(wanted, PageRequest(**request))
             return self.source.normalise(wanted, raw.body or b"").next_cursor
@@ -175,6 +190,9 @@ async def record() -> dict[str, bytes]:
         await _record_bank(adult)
         await _record_miles(adult)
         await _record_session_end(adult)
+    async with _client(bank, tape, "freelancer", pages) as freelancer:
+        await freelancer.log_in()
+        await _record_cards(freelancer)
     async with _client(bank, tape, "borrower", pages) as borrower:
         await borrower.log_in()
         await _record_lending(borrower)
@@ -186,6 +204,10 @@ async def record() -> dict[str, bytes]:
         await teen.log_in()
         await teen.me()
         teen.keep("profile.minor")
+        await teen.read("cards")
+        teen.keep("cards.minor")
+        await teen.read("authorizations", MINOR_CARD)
+        teen.keep("cards.surface-forbidden")
         await teen.read("loan")
         teen.keep("advance-cash.surface-forbidden")
     return {name: pages[name] for name in FIXTURES}
@@ -234,6 +256,15 @@ async def _record_bank(adult: Recorder) -> None:
     adult.fault("invalid_cursor")
     await adult.read("transactions", since=SINCE, cursor=second)
     adult.keep("transactions.cursor-invalid")
+
+
+async def _record_cards(freelancer: Recorder) -> None:
+    await freelancer.read("cards")
+    freelancer.keep("cards.list")
+    second = await freelancer.read("authorizations", FREELANCER_CARD, since=SINCE)
+    freelancer.keep("cards.authorizations.first")
+    await freelancer.read("authorizations", FREELANCER_CARD, since=SINCE, cursor=second)
+    freelancer.keep("cards.authorizations.last")
 
 
 async def _record_miles(adult: Recorder) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from connector.domains import lifecycle
+from connector.domains.cards import CARD_STATUSES, STATES
 from connector.domains.lending import INSTALLMENT_STATUSES, LOAN_STATUSES
 from connector.domains.loyalty import POINTS_KINDS, VOUCHER_STATUSES
 from connector.domains.model import (
@@ -23,8 +24,11 @@ from connector.domains.model import (
 from connector.domains.registry import DOMAINS
 from connector.domains.transactions import RAILS, STATUSES
 from tests.golden.samples import (
+    AUTHORIZATION,
     BROKEN,
+    CARD,
     CHECKPOINT,
+    CLEARED,
     CONSENT,
     INSTALLMENT,
     LINK,
@@ -44,6 +48,10 @@ def variants(record: Any, name: str, values: Any) -> list[Any]:
 
 VARIANTS: dict[str, list[list[Any]]] = {
     "transactions": [variants(PENDING, "status", STATUSES.values()), variants(BROKEN, "status", {"BROKEN", "WHOLE"})],
+    "cards": [
+        [*variants(CARD, "status", CARD_STATUSES), replace(CARD, pos_daily_limit=CARD.atm_daily_limit)],
+        variants(AUTHORIZATION, "state", STATES.values()),
+    ],
     "lending": [
         variants(LOAN, "status", LOAN_STATUSES),
         variants(INSTALLMENT, "status", INSTALLMENT_STATUSES),
@@ -73,6 +81,7 @@ def test_every_kind_of_record_is_in_the_table() -> None:
 PAID = replace(INSTALLMENT, status="PAID")
 OVERDUE = replace(LOAN, status="OVERDUE")
 CLOSED = replace(LOAN, status="CLOSED", closed_on=date(2026, 3, 20))
+BLOCKED = replace(CARD, status="BLOCKED", block_reason="LOST")
 REVERSED = replace(POSTED, status="REVERSED")
 ISSUED = replace(VOUCHER, status="ISSUED")
 
@@ -89,6 +98,23 @@ ISSUED = replace(VOUCHER, status="ISSUED")
         ("transactions", "d", POSTED, None, "TransactionRemoved"),
         ("transactions", "c", None, BROKEN, "BalanceChainBroken"),
         ("transactions", "u", BROKEN, replace(BROKEN, status="WHOLE"), "BalanceChainHealed"),
+        ("cards", "c", None, BLOCKED, "CardIssued"),
+        ("cards", "u", CARD, BLOCKED, "CardStatusChanged"),
+        ("cards", "u", CARD, replace(BLOCKED, pos_daily_limit=CARD.atm_daily_limit), "CardStatusChanged"),
+        ("cards", "u", CARD, replace(CARD, online_daily_limit=CARD.atm_daily_limit), "CardLimitChanged"),
+        ("cards", "u", CARD, replace(CARD, international=True), "CardAmended"),
+        ("cards", "d", CARD, None, "CardAmended"),
+        ("cards", "c", None, AUTHORIZATION, "CardAuthorized"),
+        ("cards", "c", None, CLEARED, "AuthorizationCleared"),
+        ("cards", "c", None, replace(AUTHORIZATION, state="DECLINED"), "AuthorizationDeclined"),
+        ("cards", "u", AUTHORIZATION, replace(AUTHORIZATION, state="ADJUSTED"), "AuthorizationAdjusted"),
+        ("cards", "u", AUTHORIZATION, replace(AUTHORIZATION, amount=-CARD.atm_daily_limit), "AuthorizationAdjusted"),
+        ("cards", "u", AUTHORIZATION, replace(AUTHORIZATION, merchant_city="x"), "AuthorizationAmended"),
+        ("cards", "u", AUTHORIZATION, CLEARED, "AuthorizationCleared"),
+        ("cards", "u", CLEARED, replace(CLEARED, amount=-CARD.atm_daily_limit), "AuthorizationAmended"),
+        ("cards", "u", AUTHORIZATION, replace(AUTHORIZATION, state="REVERSED"), "AuthorizationReversed"),
+        ("cards", "u", AUTHORIZATION, replace(AUTHORIZATION, state="EXPIRED"), "AuthorizationExpired"),
+        ("cards", "d", AUTHORIZATION, None, "AuthorizationAmended"),
         ("lending", "c", None, LOAN, "LoanDisbursed"),
         ("lending", "u", LOAN, OVERDUE, "LoanOverdue"),
         ("lending", "u", OVERDUE, CLOSED, "LoanClosed"),
@@ -170,6 +196,11 @@ def test_ids_of_one_resource_do_not_meet() -> None:
         (POSTED, True),
         (REVERSED, True),
         (replace(POSTED, status=UNKNOWN), False),
+        (BLOCKED, False),
+        (replace(CARD, status="HOTLISTED"), True),
+        (AUTHORIZATION, False),
+        (replace(AUTHORIZATION, state=UNKNOWN), False),
+        (CLEARED, True),
         (LOAN, False),
         (CLOSED, True),
         (INSTALLMENT, False),

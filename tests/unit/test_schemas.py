@@ -32,6 +32,12 @@ PERSONAL = {
         "Counterparty.name": "name",
         "BalanceChain.iban": "identifier",
     },
+    "cards": {
+        "Card.last4": "identifier",
+        "Card.iban": "identifier",
+        "CardAuthorization.merchant_name": "free_text",
+        "CardAuthorization.merchant_city": "free_text",
+    },
     "lending": {},
     "loyalty": {"PointsEntry.description": "free_text"},
     "lifecycle": {},
@@ -101,6 +107,8 @@ def logical_types(schema: Schema) -> None:
         ("long", "timestamp-micros", None, None),
         ("int", "date", None, None),
         ("bytes", "decimal", 18, 2),
+        # Amounts in currencies that have thousandths.
+        ("bytes", "decimal", 18, 3),
     }
     for name, field in every_field(schema):
         for option in options(field["type"]):

@@ -13,11 +13,14 @@ from connector.domains.model import Entry, Unreadable
 from connector.errors import DataError
 from tests.support.shifts import SHIFTS
 from tests.support.wire_samples import (
+    AUTHORIZATION,
+    CARD,
     ENVELOPES,
     LOAN,
     POINTS,
     TRANSACTION,
     VOUCHER,
+    card_list,
     encode,
     inquiry,
     ledger,
@@ -44,7 +47,7 @@ def test_one_shifted_field_is_named(name: str, field: str, shift: str) -> None:
     assert field in bad.reason
     assert "planted" not in bad.reason
     assert "Planted" not in bad.reason
-    identifies = {"transactions": "id", "loan": "LOAN_ID", "points": "id", "vouchers": "voucher_id"}[name]
+    identifies = {"loan": "LOAN_ID", "vouchers": "voucher_id"}.get(name, "id")
     assert (bad.entity_id is None) == (field == identifies)
     if name != "loan":
         assert isinstance(page.entries[1], Entry)
@@ -52,14 +55,21 @@ def test_one_shifted_field_is_named(name: str, field: str, shift: str) -> None:
         assert any(unknown.endswith(f".{field}_new") for unknown in page.unknown_fields)
 
 
-@pytest.mark.parametrize("field", ["alias", "iban", "cnic", "name"])
+INNER = [
+    (name, inner, field)
+    for name, inner in (("transactions", "counterparty"), ("cards", "limits"), ("authorizations", "merchant"))
+    for field in ENVELOPES[name][1][inner]
+]
+
+
+@pytest.mark.parametrize(("name", "inner", "field"), INNER)
 @pytest.mark.parametrize("shift", SHIFTS)
-def test_a_shifted_field_of_the_counterparty_is_named_by_its_path(field: str, shift: str) -> None:
-    shifted = deepcopy(TRANSACTION)
-    SHIFTS[shift](shifted["counterparty"], field)
-    entry = one("transactions", shifted)
+def test_a_shifted_field_of_an_inner_object_is_named_by_its_path(name: str, inner: str, field: str, shift: str) -> None:
+    shifted = deepcopy(ENVELOPES[name][1])
+    SHIFTS[shift](shifted[inner], field)
+    entry = one(name, shifted)
     assert isinstance(entry, Unreadable)
-    assert f"counterparty.{field}: " in entry.reason
+    assert f"{inner}.{field}: " in entry.reason
 
 
 @pytest.mark.parametrize(
@@ -115,6 +125,9 @@ def test_parts_of_a_loan_without_currency_are_unreadable_with_their_ids() -> Non
     [
         ("transactions", "items"),
         ("transactions", "next_cursor"),
+        ("cards", "cards"),
+        ("authorizations", "items"),
+        ("authorizations", "next_cursor"),
         ("points", "entries"),
         ("points", "has_more"),
         ("vouchers", "vouchers"),
@@ -141,7 +154,7 @@ def test_no_facility_with_something_in_it_is_no_empty_page(data: Any) -> None:
 
 
 @pytest.mark.parametrize("item", [None, 7, "planted", [], True])
-@pytest.mark.parametrize("name", ["transactions", "points", "vouchers"])
+@pytest.mark.parametrize("name", ["transactions", "cards", "authorizations", "points", "vouchers"])
 def test_an_item_that_is_no_object_is_unreadable(name: str, item: Any) -> None:
     entry = one(name, item)
     assert isinstance(entry, Unreadable)
@@ -157,6 +170,10 @@ def test_unknown_fields_are_tolerated_and_counted_by_dotted_name() -> None:
     loan["SCHEDULE"][0]["NEW"] = 1
     loan["NEW"] = 1
     assert read("loan", inquiry(loan)).unknown_fields == {"DATA.LOANS.NEW": 1, "DATA.LOANS.SCHEDULE.NEW": 1}
+    card = {**CARD, "new": 1, "limits": {**CARD["limits"], "new": 1}}
+    assert read("cards", card_list(card)).unknown_fields == {"cards.new": 1, "cards.limits.new": 1}
+    line = {**AUTHORIZATION, "new": 1, "merchant": {**AUTHORIZATION["merchant"], "new": 1}}
+    assert read("authorizations", transactions(line)).unknown_fields == {"items.new": 1, "items.merchant.new": 1}
     assert read("points", ledger({**POINTS, "new": 1})).unknown_fields == {"entries.new": 1}
     assert read("vouchers", summary({**VOUCHER, "new": 1})).unknown_fields == {"vouchers.new": 1}
 
