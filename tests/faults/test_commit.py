@@ -13,6 +13,7 @@ from typing import Any, cast
 import pytest
 
 from connector.cli import exits, main
+from connector.domains.registry import DOMAINS
 from connector.errors import FencedError, JournalError
 from connector.journal.sqlite import SqliteShard
 from connector.ports import Commit, Journal
@@ -24,7 +25,7 @@ from tests.support.world import OPTIONS, World, people
 
 HOLDER = "borrower"
 NARROW_BYTES = 1_500
-KINDS = ("transactions", "loan", "points", "vouchers")
+KINDS = [kind.name for domain in DOMAINS.values() for kind in domain.resources]
 RUNTIME = replace(OPTIONS, cadences=dict.fromkeys(KINDS, Cadence(5.0, 10.0)))
 
 
@@ -209,6 +210,8 @@ async def test_an_event_too_big_for_a_message_is_set_aside_and_the_page_goes_on(
         ledger = world.bank.life(HOLDER).ledgers["transactions"]
         world.mutate(holder=HOLDER, domain="transactions", op="add" if new else "amend")
         entity = ledger.changes[-1].entity
+        # What the connector calls it: the only id that it was ever shown.
+        shown_as = (ledger.present[entity].body or {})["id"]
         world.mutate(holder=HOLDER, domain="transactions", op="amend", age_days=3)
         big = {"field": "biller", "value": "x" * NARROW_BYTES, "entity": entity}
         world.strike("field_retyped", path="/accounts/*", count=None, params=big)
@@ -219,14 +222,14 @@ async def test_an_event_too_big_for_a_message_is_set_aside_and_the_page_goes_on(
         told = (await world.told("transactions"))[known:]
         assert [event["op"] for event in told] == ["u"]
         [row] = await world.quarantine()
-        assert row["entity_id"] == entity
+        assert row["entity_id"] == shown_as
         assert f"takes {NARROW_BYTES}" in row["reason"]
         assert "xxx" not in row["reason"]
         world.bank.faults.clear()
         for _ in range(2):
             await worker.sweep()
         told = (await world.told("transactions"))[known:]
-        assert [(event["op"], event["entity_id"] == entity) for event in told[1:]] == [("c" if new else "u", True)]
+        assert [(event["op"], event["entity_id"] == shown_as) for event in told[1:]] == [("c" if new else "u", True)]
         await world.assert_sound(lockstep=True)
 
 
@@ -249,8 +252,12 @@ async def test_what_is_set_aside_in_the_first_sync_outlives_the_window_and_is_to
         assert told.isdisjoint(aside)
         changed(journal, type(journal).shard_type)
         async with world.working() as worker:
-            for domain, op in (("transactions", "add"), ("lending", "disburse"), ("loyalty", "redeem")):
+            for domain, op in (
+                ("transactions", "add"), ("cards", "limits"), ("lending", "disburse"), ("loyalty", "redeem"),
+            ):  # fmt: skip
                 world.mutate(holder="adult", domain=domain, op=op)
+            for card_id in world.bank.life("adult").cards.cards:
+                world.mutate(holder="adult", domain="cards", op="decline", entity=f"card/{card_id}")
             for _ in range(3):
                 await worker.sweep()
         await world.assert_sound()

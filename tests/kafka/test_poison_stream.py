@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import pytest
 
+from connector.domains.registry import DOMAINS
 from connector.proving.broker import Broker
 from connector.runtime import connector
 from connector.runtime.isolation import Isolation, Stream
@@ -24,7 +25,7 @@ pytestmark = pytest.mark.anyio
 
 LIMIT_BYTES = 20_000
 """Of a batch in `lending`: more than one holder's loans take, and less than the other's."""
-KINDS = ("transactions", "loan", "points", "vouchers")
+KINDS = [kind.name for domain in DOMAINS.values() for kind in domain.resources]
 # Long enough that one commit gathers what all streams have to say.
 RUNTIME = replace(
     OPTIONS, linger_seconds=3.0, command_interval_seconds=10.0, cadences=dict.fromkeys(KINDS, Cadence(20.0, 40.0))
