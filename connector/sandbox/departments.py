@@ -20,6 +20,9 @@ from connector.sandbox.bills import routines as bills_routines
 from connector.sandbox.bookings import commands as bookings_commands
 from connector.sandbox.bookings import endpoints as bookings_endpoints
 from connector.sandbox.bookings import routines as bookings_routines
+from connector.sandbox.cards import commands as cards_commands
+from connector.sandbox.cards import endpoints as cards_endpoints
+from connector.sandbox.cards import routines as cards_routines
 from connector.sandbox.gateway import Endpoint
 from connector.sandbox.ledger import Domain
 from connector.sandbox.lending import commands as lending_commands
@@ -67,6 +70,12 @@ DEPARTMENTS: dict[Domain, Department] = {
         lambda life: [f"transactions/{iban}" for iban in life.ibans],
         transactions_routines.ROUTINES,
         transactions_commands.obey,
+    ),
+    "cards": Department(
+        cards_endpoints.ENDPOINTS,
+        cards_endpoints.resources,
+        cards_routines.ROUTINES,
+        cards_commands.obey,
     ),
     "bills": Department(
         bills_endpoints.ENDPOINTS,

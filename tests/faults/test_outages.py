@@ -140,7 +140,9 @@ async def test_a_long_outage_degrades_the_link_and_its_end_recovers_it(world: Wo
         assert len(await world.told("transactions")) == known
         behind = [event for _, event in await world.events("lifecycle") if event["event_type"] == "Checkpoint"][-1]
         told = {row["domain"]: row["status"] for row in behind["after"]["checkpoint"]["behind"]}
-        assert told == dict.fromkeys(OF_THE_BANK, "STALE")
+        at_the_bank = {name for name, domain in DOMAINS.items() if any(x.backend == "bank" for x in domain.resources)}
+        assert told["transactions"] == "STALE"
+        assert told.keys() <= at_the_bank
         world.bank.faults.clear(outage.id)
         await pass_time(world, 400)
         assert (await world.links_told(account_id))[2:] == ["LinkDegraded", "LinkRecovered"]

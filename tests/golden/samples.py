@@ -9,6 +9,7 @@ from decimal import Decimal
 from connector.domains.account import Balance, BankAccountRecord, Holder
 from connector.domains.bills import Bill, Biller
 from connector.domains.bookings import Booking, BookingLine, BookingVoucher
+from connector.domains.cards import Card, CardAuthorization
 from connector.domains.lending import Installment, Loan, Repayment
 from connector.domains.lifecycle import Checkpoint, ConsentRecord, LinkStatus, StreamBehind
 from connector.domains.loyalty import PointsEntry, Voucher
@@ -107,6 +108,51 @@ NAMELESS = replace(
     party=Party(None, None, None, None, None, None, False, ("ALIAS_INVALID",)),
 )
 BROKEN = BalanceChain(PENDING.iban, "BROKEN", "TX-1001", "TX-1002", Decimal("100.00"), Decimal("99.99"))
+CARD = Card(
+    card_id="C-1",
+    product="Zindigi Debit",
+    scheme="PAYPAK",
+    kind="DEBIT",
+    kind_source="DEBIT",
+    last4="0417",
+    status="ACTIVE",
+    status_source="ACTIVE",
+    block_reason=None,
+    iban="PK25JSBL9999903000000101",
+    issued_at=datetime(2026, 1, 16, 10, 12, tzinfo=KARACHI),
+    issued_at_source="2026-01-16T10:12:00+05:00",
+    expires="2031-01",
+    atm_daily_limit=Decimal("50000.00"),
+    pos_daily_limit=Decimal("100000.00"),
+    online_daily_limit=None,
+    limit_currency="PKR",
+    international=False,
+    updated_at=datetime(2026, 1, 16, 10, 12, tzinfo=KARACHI),
+    updated_at_source="2026-01-16T10:12:00+05:00",
+)
+AUTHORIZATION = CardAuthorization(
+    card_id="C-1",
+    authorization_id="AU-1",
+    amount=Decimal("-5022.00"),
+    currency="PKR",
+    original_amount=Decimal("-6.125"),
+    original_currency="KWD",
+    merchant_name="Invented Roastery",
+    merchant_category_code="5814",
+    merchant_city="Kuwait City",
+    merchant_country="KW",
+    channel="POS",
+    channel_source="POS",
+    state="AUTHORIZED",
+    state_source="authorized",
+    decline_reason=None,
+    authorized_at=datetime(2026, 2, 26, 13, 9, 43, tzinfo=KARACHI),
+    authorized_at_source="2026-02-26T13:09:43+05:00",
+    updated_at=datetime(2026, 2, 26, 13, 9, 43, tzinfo=KARACHI),
+    updated_at_source="2026-02-26T13:09:43+05:00",
+    cleared_transaction_id=None,
+)
+CLEARED = replace(AUTHORIZATION, state="CLEARED", state_source="cleared", cleared_transaction_id="TX-1002")
 BILL = Bill(
     bill_id="BL-5",
     biller=Biller("INVEL", "Invented Electric, لاہور", "ELECTRICITY", "ELECTRICITY"),
@@ -242,6 +288,7 @@ RECORDS: dict[str, tuple[Record, ...]] = {
     "transactions": (PENDING, POSTED, UNKNOWN_RAIL, BROKEN, NAMED, NAMELESS),
     "bills": (BILL, PAID_BILL),
     "bookings": (BOOKING, CANCELLED_BOOKING, E_VOUCHER),
+    "cards": (CARD, AUTHORIZATION),
     "lending": (LOAN, INSTALLMENT, REPAYMENT),
     "loyalty": (POINTS, VOUCHER),
     "lifecycle": (LINK, CONSENT, CHECKPOINT),
@@ -324,6 +371,16 @@ EVENTS: dict[str, dict[str, Event]] = {
         "removed": event("transactions", "d", 3, "TransactionRemoved", before=POSTED),
         "chain_broken": event("transactions", "c", 1, "BalanceChainBroken", after=BROKEN),
         "stream_closed": replace(event("transactions", "s", 2, "StreamClosed"), reason="consent"),
+    },
+    "cards": {
+        "card": event("cards", "u", 2, "CardStatusChanged", before=replace(CARD, status="BLOCKED"), after=CARD),
+        "authorization": replace(
+            event("cards", "u", 2, "AuthorizationCleared", before=AUTHORIZATION, after=CLEARED),
+            related=(
+                Related("card", "cards", "card/C-1"),
+                Related("clearing_transaction", "transactions", "TX-1002"),
+            ),
+        ),
     },
     "account": {
         "linked": event("account", "c", 1, "AccountLinked", after=HOLDER),

@@ -226,6 +226,7 @@ async def test_settling_wants_every_resource_of_whoever_is_logged_in(adult: Any)
     assert {entry["resource"] for entry in after["missing"]} == {
         "holder", f"bank-account/{adult.ibans[0]}", f"transactions/{adult.ibans[0]}",
         "bills", "bookings", "loan", "points", "vouchers",
+        "cards", *(f"authorizations/{card_id}" for card_id in adult.card_ids),
     }  # fmt: skip
     await adult.read_everything()
     assert (await settled(k=1))["settled"]
@@ -250,7 +251,7 @@ async def test_after_settling_nothing_is_pending(bank: Any, visitor: Any) -> Non
     assert (await people[0].http.get("/sandbox/settled")).json()["settled"]
     total = {"observable": 0, "coalesced": 0}
     for person in people:
-        for domain in ("account", "transactions", "lending", "loyalty"):
+        for domain in ("account", "transactions", "cards", "lending", "loyalty"):
             counts = (await person.truth(domain))["counts"]
             assert (counts["pending"], counts["uncertain"]) == (0, 0)
             assert counts["observable"] + counts["coalesced"] == counts["changes"]

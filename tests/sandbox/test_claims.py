@@ -34,10 +34,14 @@ class Poller:
 
     def __init__(self, visitor: Any) -> None:
         self.visitor = visitor
-        self.resources = list(resources_of(visitor.bank.life(visitor.spec.label)))
         self.state: dict[str, dict[str, str]] = {}
         self.absent: Counter[tuple[str, str]] = Counter()
         self.events: list[Event] = []
+
+    @property
+    def resources(self) -> list[str]:
+        """What there is to read now: a new card brings its activity."""
+        return list(resources_of(self.visitor.bank.life(self.visitor.spec.label)))
 
     async def read(self, resource: str, *, deep: bool) -> dict[str, Any]:
         """Items of a read by their wire key; each kind of resource has a method of its name."""
@@ -92,6 +96,15 @@ class Poller:
 
     async def _transactions(self, iban: str, *, deep: bool) -> dict[str, Any]:
         return await self._feed(f"/accounts/{iban}/transactions", deep=deep)
+
+    async def _cards(self, _part: str, *, deep: bool) -> dict[str, Any]:
+        del deep
+        body = self._parse(await self.visitor.get("/cards"))
+        return {f"card/{card['id']}": card for card in body["cards"]}
+
+    async def _authorizations(self, card_id: str, *, deep: bool) -> dict[str, Any]:
+        lines = await self._feed(f"/cards/{card_id}/authorizations", deep=deep)
+        return {f"authorization/{line_id}": line for line_id, line in lines.items()}
 
     async def _bills(self, _part: str, *, deep: bool) -> dict[str, Any]:
         return {f"bill/{wire_key}": item for wire_key, item in (await self._feed("/bills", deep=deep)).items()}
@@ -204,7 +217,7 @@ async def poll(poller: Poller, resource: str, *, deep: bool) -> None:
         items = await poller.read(resource, deep=deep)
     except Discarded:
         return
-    whole = resource in {"vouchers", "loan", "holder"} or resource.startswith("bank-account/")
+    whole = resource in {"vouchers", "loan", "holder", "cards"} or resource.startswith("bank-account/")
     poller.commit(resource, items, deep=deep or whole)
 
 

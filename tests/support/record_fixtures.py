@@ -33,7 +33,7 @@ from connector.sources.zindigi.options import ZindigiOptions
 from connector.sources.zindigi.source import ZindigiSource
 from tests.support.contract import Contract
 from tests.support.fixture_check import outcome_of
-from tests.support.recorded import FIXTURES, IBAN, parse, pretty
+from tests.support.recorded import FIXTURES, FREELANCER_CARD, IBAN, MINOR_CARD, parse, pretty
 from tests.support.scripted_bank import ACCOUNT, BASE_URL, MemoryVault, resource
 from tests.support.virtual_clock import VirtualClock
 
@@ -76,6 +76,21 @@ COMMANDS: tuple[dict[str, Any], ...] = (
     {"holder": "adult", "domain": "loyalty", "op": "adjust", "amount": 35},
     {"holder": "adult", "domain": "loyalty", "op": "expire_voucher"},
     {"holder": "adult", "domain": "loyalty", "op": "redeem", "amount": 90},
+    # A card that was lost, one that is blocked, and uses of it in every state.
+    {"holder": "freelancer", "domain": "cards", "op": "replace"},
+    {"holder": "freelancer", "domain": "cards", "op": "authorize", "amount": 450},
+    {"holder": "freelancer", "domain": "cards", "op": "expire"},
+    {"holder": "freelancer", "domain": "cards", "op": "authorize", "amount": 1275},
+    {"holder": "freelancer", "domain": "cards", "op": "reverse"},
+    {"holder": "freelancer", "domain": "cards", "op": "authorize_abroad", "amount": 5040},
+    {"holder": "freelancer", "domain": "cards", "op": "clear", "way": "replaces"},
+    {"holder": "freelancer", "domain": "cards", "op": "authorize", "amount": 5000},
+    {"holder": "freelancer", "domain": "cards", "op": "adjust", "amount": 3210},
+    {"holder": "freelancer", "domain": "cards", "op": "decline", "amount": 99},
+    {"holder": "freelancer", "domain": "cards", "op": "authorize", "amount": 820},
+    {"holder": "freelancer", "domain": "cards", "op": "clear"},
+    {"holder": "freelancer", "domain": "cards", "op": "authorize", "amount": 640},
+    {"holder": "freelancer", "domain": "cards", "op": "block"},
 )
 CORE_CODES = {
     "no-facility": "01",
@@ -161,11 +176,11 @@ class Recorder:
         with suppress(ConnectorError):
             await self.source.fetch_profile(ACCOUNT)
 
-    async def read(self, kind: str, **request: Any) -> str | None:
+    async def read(self, kind: str, part: str = IBAN, **request: Any) -> str | None:
         """Ask for a page; the cursor of the next one."""
         wanted = resource(kind)
         if wanted.part is not None:
-            wanted = Resource(ACCOUNT, wanted.domain, wanted.kind, wanted.name, IBAN)
+            wanted = Resource(ACCOUNT, wanted.domain, wanted.kind, wanted.name, part)
         with suppress(ConnectorError):
             raw: RawPage = await self.source.fetch_page(wanted, PageRequest(**request))
             return self.source.normalise(wanted, raw.body or b"").next_cursor
@@ -195,6 +210,9 @@ async def record() -> dict[str, bytes]:
             await _record_feed(adult, kind)
         await _record_miles(adult)
         await _record_session_end(adult)
+    async with _client(bank, tape, "freelancer", pages) as freelancer:
+        await freelancer.log_in()
+        await _record_cards(freelancer)
     async with _client(bank, tape, "borrower", pages) as borrower:
         await borrower.log_in()
         await _record_lending(borrower)
@@ -208,6 +226,10 @@ async def record() -> dict[str, bytes]:
         teen.keep("profile.minor")
         await teen.read("holder")
         teen.keep("holder.minor")
+        await teen.read("cards")
+        teen.keep("cards.minor")
+        await teen.read("authorizations", MINOR_CARD)
+        teen.keep("cards.surface-forbidden")
         await teen.read("loan")
         teen.keep("advance-cash.surface-forbidden")
     return {name: pages[name] for name in FIXTURES}
@@ -267,6 +289,15 @@ async def _record_feed(adult: Recorder, kind: str) -> None:
     adult.keep(f"{kind}.first")
     await adult.read(kind, since=SINCE, cursor=last)
     adult.keep(f"{kind}.last")
+
+
+async def _record_cards(freelancer: Recorder) -> None:
+    await freelancer.read("cards")
+    freelancer.keep("cards.list")
+    second = await freelancer.read("authorizations", FREELANCER_CARD, since=SINCE)
+    freelancer.keep("cards.authorizations.first")
+    await freelancer.read("authorizations", FREELANCER_CARD, since=SINCE, cursor=second)
+    freelancer.keep("cards.authorizations.last")
 
 
 async def _record_miles(adult: Recorder) -> None:

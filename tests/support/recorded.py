@@ -12,8 +12,11 @@ import orjson
 
 DIRECTORY = Path(__file__).parents[1] / "fixtures"
 IBAN = "PK65JSBL9999903000000011"
+FREELANCER_CARD = "C2DF58E5EC6C1E5"
+MINOR_CARD = "CDAE58EB89800A0"
 _FEED = f"/accounts/{IBAN}/transactions"
 _INQUIRY = "/advance-cash/inquiry"
+_ACTIVITY = f"/cards/{FREELANCER_CARD}/authorizations"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,12 @@ class Fixture:
     path: str
     status: int = 200
     kind: str | None = None
+
+    @property
+    def part(self) -> str | None:
+        """The bank account or card that it is of, by its path."""
+        _, _, *rest = self.path.split("/")
+        return rest[0] if self.path.startswith(("/accounts/", "/cards/")) else None
 
     @property
     def page_path(self) -> Path:
@@ -73,6 +82,11 @@ FIXTURES = {
         Fixture("bills.last", "GET", "/bills", kind="bills"),
         Fixture("bookings.first", "GET", "/bookings", kind="bookings"),
         Fixture("bookings.last", "GET", "/bookings", kind="bookings"),
+        Fixture("cards.list", "GET", "/cards", kind="cards"),
+        Fixture("cards.minor", "GET", "/cards", kind="cards"),
+        Fixture("cards.authorizations.first", "GET", _ACTIVITY, kind="authorizations"),
+        Fixture("cards.authorizations.last", "GET", _ACTIVITY, kind="authorizations"),
+        Fixture("cards.surface-forbidden", "GET", f"/cards/{MINOR_CARD}/authorizations", 403, kind="authorizations"),
         Fixture("advance-cash.loans", "POST", _INQUIRY, kind="loan"),
         Fixture("advance-cash.no-facility", "POST", _INQUIRY, kind="loan"),
         Fixture("advance-cash.not-eligible", "POST", _INQUIRY, kind="loan"),

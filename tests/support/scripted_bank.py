@@ -25,6 +25,8 @@ from tests.support.virtual_clock import VirtualClock
 
 ACCOUNT = "acc_test"
 IBAN = "PK36JSBL0000001123456702"
+PART = "planted-part"
+"""A card or fund, where a resource is of one."""
 MSISDN = "+923000000001"
 PIN = "planted-pin-4821"
 OTP = "planted-otp-736102"
@@ -205,7 +207,7 @@ def resource(name: str) -> Resource:
     for domain in DOMAINS.values():
         for kind in domain.resources:
             if kind.name == name:
-                part = IBAN if kind.per_bank_account else None
+                part = IBAN if kind.per_bank_account else PART if kind.parts_of else None
                 return Resource(account_id=ACCOUNT, domain=domain.name, kind=kind, name=name, part=part)
     raise KeyError(name)
 

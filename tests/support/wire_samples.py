@@ -60,6 +60,35 @@ BOOKING: dict[str, Any] = {
     "voucher": {"id": "W-1", "code": "BEARER-CODE-7Q4X", "valid_until": "2026-06-01"},
     "policy_ref": None,
 }
+CARD: dict[str, Any] = {
+    "id": "C-1",
+    "product": "Zindigi Debit",
+    "scheme": "PAYPAK",
+    "kind": "DEBIT",
+    "last4": "0417",
+    "status": "BLOCKED",
+    "block_reason": "HOLDER_REQUEST",
+    "iban": IBAN,
+    "issued_at": "2026-01-16T10:12:00+05:00",
+    "expires": "2031-01",
+    "limits": {"atm_daily": "@50000.00", "pos_daily": "@100000.00", "online_daily": None, "ccy": "PKR"},
+    "international": False,
+    "updated_at": "2026-03-01T08:40:11.5+05:00",
+}
+AUTHORIZATION: dict[str, Any] = {
+    "id": "AU-1",
+    "amount": "@-5022.00",
+    "ccy": "PKR",
+    "original_amount": "@-18.00",
+    "original_ccy": "USD",
+    "merchant": {"name": "Planted Merchant", "mcc": "7372", "city": "Dublin", "country": "IE"},
+    "channel": "ONLINE",
+    "state": "cleared",
+    "decline_reason": None,
+    "authorized_at": "2026-02-26T13:09:43+05:00",
+    "updated_at": "2026-02-27T09:11:02+05:00",
+    "cleared_transaction_id": "TXN-1",
+}
 LOAN: dict[str, Any] = {
     "LOAN_ID": "L-1",
     "PRODUCT": "ADVANCE_CASH",
@@ -123,6 +152,10 @@ def feed(*items: Any) -> Any:
     return {"items": list(items), "next_cursor": None}
 
 
+def card_list(*cards: Any) -> Any:
+    return {"cards": list(cards)}
+
+
 def inquiry(*loans: Any) -> Any:
     return {"RESPONSE_CODE": "00", "RESPONSE_DESC": "OK", "DATA": {"LOANS": list(loans)}}
 
@@ -139,6 +172,8 @@ ENVELOPES: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "transactions": (feed, TRANSACTION),
     "bills": (feed, BILL),
     "bookings": (feed, BOOKING),
+    "cards": (card_list, CARD),
+    "authorizations": (feed, AUTHORIZATION),
     "loan": (inquiry, LOAN),
     "points": (ledger, POINTS),
     "vouchers": (summary, VOUCHER),

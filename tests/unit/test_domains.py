@@ -12,6 +12,7 @@ from connector.domains import lifecycle
 from connector.domains.account import ACCOUNT_STATUSES, TIERS
 from connector.domains.bills import STATUSES as BILL_STATUSES
 from connector.domains.bookings import STATUSES as BOOKING_STATUSES
+from connector.domains.cards import CARD_STATUSES, STATES
 from connector.domains.lending import INSTALLMENT_STATUSES, LOAN_STATUSES
 from connector.domains.loyalty import POINTS_KINDS, VOUCHER_STATUSES
 from connector.domains.model import (
@@ -27,13 +28,16 @@ from connector.domains.model import (
 from connector.domains.registry import DOMAINS
 from connector.domains.transactions import RAILS, STATUSES
 from tests.golden.samples import (
+    AUTHORIZATION,
     BALANCE,
     BANK_ACCOUNT,
     BILL,
     BOOKING,
     BROKEN,
     CANCELLED_BOOKING,
+    CARD,
     CHECKPOINT,
+    CLEARED,
     CONSENT,
     E_VOUCHER,
     HOLDER,
@@ -57,6 +61,10 @@ def variants(record: Any, name: str, values: Any) -> list[Any]:
 VARIANTS: dict[str, list[list[Any]]] = {
     "account": [variants(HOLDER, "tier", TIERS), variants(BANK_ACCOUNT, "status", ACCOUNT_STATUSES), [BALANCE]],
     "transactions": [variants(PENDING, "status", STATUSES.values()), variants(BROKEN, "status", {"BROKEN", "WHOLE"})],
+    "cards": [
+        [*variants(CARD, "status", CARD_STATUSES), replace(CARD, pos_daily_limit=CARD.atm_daily_limit)],
+        variants(AUTHORIZATION, "state", STATES.values()),
+    ],
     "bills": [variants(BILL, "status", BILL_STATUSES.values())],
     "bookings": [variants(BOOKING, "status", BOOKING_STATUSES.values())],
     "lending": [
@@ -88,6 +96,7 @@ def test_every_kind_of_record_is_in_the_table() -> None:
 PAID = replace(INSTALLMENT, status="PAID")
 OVERDUE = replace(LOAN, status="OVERDUE")
 CLOSED = replace(LOAN, status="CLOSED", closed_on=date(2026, 3, 20))
+BLOCKED = replace(CARD, status="BLOCKED", block_reason="LOST")
 REVERSED = replace(POSTED, status="REVERSED")
 OVERDUE_BILL = replace(BILL, status="OVERDUE")
 CANCELLED_BILL = replace(BILL, status="CANCELLED")
@@ -126,6 +135,23 @@ SHUT = replace(BANK_ACCOUNT, status="CLOSED", status_source="CLOSED")
         ("transactions", "d", POSTED, None, "TransactionRemoved"),
         ("transactions", "c", None, BROKEN, "BalanceChainBroken"),
         ("transactions", "u", BROKEN, replace(BROKEN, status="WHOLE"), "BalanceChainHealed"),
+        ("cards", "c", None, BLOCKED, "CardIssued"),
+        ("cards", "u", CARD, BLOCKED, "CardStatusChanged"),
+        ("cards", "u", CARD, replace(BLOCKED, pos_daily_limit=CARD.atm_daily_limit), "CardStatusChanged"),
+        ("cards", "u", CARD, replace(CARD, online_daily_limit=CARD.atm_daily_limit), "CardLimitChanged"),
+        ("cards", "u", CARD, replace(CARD, international=True), "CardAmended"),
+        ("cards", "d", CARD, None, "CardAmended"),
+        ("cards", "c", None, AUTHORIZATION, "CardAuthorized"),
+        ("cards", "c", None, CLEARED, "AuthorizationCleared"),
+        ("cards", "c", None, replace(AUTHORIZATION, state="DECLINED"), "AuthorizationDeclined"),
+        ("cards", "u", AUTHORIZATION, replace(AUTHORIZATION, state="ADJUSTED"), "AuthorizationAdjusted"),
+        ("cards", "u", AUTHORIZATION, replace(AUTHORIZATION, amount=-CARD.atm_daily_limit), "AuthorizationAdjusted"),
+        ("cards", "u", AUTHORIZATION, replace(AUTHORIZATION, merchant_city="x"), "AuthorizationAmended"),
+        ("cards", "u", AUTHORIZATION, CLEARED, "AuthorizationCleared"),
+        ("cards", "u", CLEARED, replace(CLEARED, amount=-CARD.atm_daily_limit), "AuthorizationAmended"),
+        ("cards", "u", AUTHORIZATION, replace(AUTHORIZATION, state="REVERSED"), "AuthorizationReversed"),
+        ("cards", "u", AUTHORIZATION, replace(AUTHORIZATION, state="EXPIRED"), "AuthorizationExpired"),
+        ("cards", "d", AUTHORIZATION, None, "AuthorizationAmended"),
         ("bills", "c", None, BILL, "BillPresented"),
         ("bills", "c", None, PAID_BILL, "BillPaid"),
         ("bills", "c", None, CANCELLED_BILL, "BillAmended"),
@@ -226,6 +252,11 @@ def test_ids_of_one_resource_do_not_meet() -> None:
         (POSTED, True),
         (REVERSED, True),
         (replace(POSTED, status=UNKNOWN), False),
+        (BLOCKED, False),
+        (replace(CARD, status="HOTLISTED"), True),
+        (AUTHORIZATION, False),
+        (replace(AUTHORIZATION, state=UNKNOWN), False),
+        (CLEARED, True),
         (BILL, False),
         (OVERDUE_BILL, False),
         (replace(BILL, status=UNKNOWN), False),

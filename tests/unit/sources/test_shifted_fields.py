@@ -13,11 +13,14 @@ from connector.domains.model import Entry, Unreadable
 from connector.errors import DataError
 from tests.support.shifts import SHIFTS
 from tests.support.wire_samples import (
+    AUTHORIZATION,
+    CARD,
     ENVELOPES,
     LOAN,
     POINTS,
     TRANSACTION,
     VOUCHER,
+    card_list,
     encode,
     feed,
     inquiry,
@@ -54,7 +57,13 @@ def test_one_shifted_field_is_named(name: str, field: str, shift: str) -> None:
 
 PARTS = [
     (name, part, field)
-    for name, part in (("transactions", "counterparty"), ("bills", "biller"), ("bookings", "voucher"))
+    for name, part in (
+        ("transactions", "counterparty"),
+        ("bills", "biller"),
+        ("bookings", "voucher"),
+        ("cards", "limits"),
+        ("authorizations", "merchant"),
+    )
     for field in ENVELOPES[name][1][part]
 ]
 
@@ -126,6 +135,9 @@ def test_parts_of_a_loan_without_currency_are_unreadable_with_their_ids() -> Non
         ("bills", "next_cursor"),
         ("bookings", "items"),
         ("bookings", "next_cursor"),
+        ("cards", "cards"),
+        ("authorizations", "items"),
+        ("authorizations", "next_cursor"),
         ("points", "entries"),
         ("points", "has_more"),
         ("vouchers", "vouchers"),
@@ -152,7 +164,7 @@ def test_no_facility_with_something_in_it_is_no_empty_page(data: Any) -> None:
 
 
 @pytest.mark.parametrize("item", [None, 7, "planted", [], True])
-@pytest.mark.parametrize("name", ["transactions", "points", "vouchers"])
+@pytest.mark.parametrize("name", ["transactions", "cards", "authorizations", "points", "vouchers"])
 def test_an_item_that_is_no_object_is_unreadable(name: str, item: Any) -> None:
     entry = one(name, item)
     assert isinstance(entry, Unreadable)
@@ -168,6 +180,10 @@ def test_unknown_fields_are_tolerated_and_counted_by_dotted_name() -> None:
     loan["SCHEDULE"][0]["NEW"] = 1
     loan["NEW"] = 1
     assert read("loan", inquiry(loan)).unknown_fields == {"DATA.LOANS.NEW": 1, "DATA.LOANS.SCHEDULE.NEW": 1}
+    card = {**CARD, "new": 1, "limits": {**CARD["limits"], "new": 1}}
+    assert read("cards", card_list(card)).unknown_fields == {"cards.new": 1, "cards.limits.new": 1}
+    line = {**AUTHORIZATION, "new": 1, "merchant": {**AUTHORIZATION["merchant"], "new": 1}}
+    assert read("authorizations", feed(line)).unknown_fields == {"items.new": 1, "items.merchant.new": 1}
     assert read("points", ledger({**POINTS, "new": 1})).unknown_fields == {"entries.new": 1}
     assert read("vouchers", summary({**VOUCHER, "new": 1})).unknown_fields == {"vouchers.new": 1}
 
