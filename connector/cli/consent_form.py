@@ -19,6 +19,7 @@ WIDTH: Final = 75
 
 _DOMAINS: Final = {
     "transactions": "every entry of every bank account: amount, time, other party, balance",
+    "investments": "shares and funds held, orders, and what a fund's unit is worth",
     "lending": "Advance Cash loans, their schedules and repayments",
     "loyalty": "Z-Miles points and vouchers",
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from importlib.metadata import entry_points
 
+from connector.domains.investments import INVESTMENTS
 from connector.domains.lending import LENDING
 from connector.domains.loyalty import LOYALTY
 from connector.domains.model import Domain
@@ -46,4 +47,4 @@ def _announced() -> tuple[Domain, ...]:
     return domains
 
 
-DOMAINS: dict[str, Domain] = _registered((TRANSACTIONS, LENDING, LOYALTY, *_announced()))
+DOMAINS: dict[str, Domain] = _registered((TRANSACTIONS, INVESTMENTS, LENDING, LOYALTY, *_announced()))

@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING
 
 from connector.sandbox.account import endpoints as account_endpoints
 from connector.sandbox.gateway import Endpoint
+from connector.sandbox.investments import commands as investments_commands
+from connector.sandbox.investments import endpoints as investments_endpoints
+from connector.sandbox.investments import routines as investments_routines
 from connector.sandbox.ledger import Domain
 from connector.sandbox.lending import commands as lending_commands
 from connector.sandbox.lending import endpoints as lending_endpoints
@@ -55,6 +58,12 @@ DEPARTMENTS: dict[Domain, Department] = {
         lambda life: [f"transactions/{iban}" for iban in life.ibans],
         transactions_routines.ROUTINES,
         transactions_commands.obey,
+    ),
+    "investments": Department(
+        investments_endpoints.ENDPOINTS,
+        investments_endpoints.resources,
+        investments_routines.ROUTINES,
+        investments_commands.obey,
     ),
     "lending": Department(
         lending_endpoints.ENDPOINTS,

@@ -7,6 +7,8 @@ from datetime import timedelta
 from random import Random
 from typing import TYPE_CHECKING
 
+from connector.sandbox.investments.books import Investments
+from connector.sandbox.investments.market import Market
 from connector.sandbox.ledger import DOMAINS, Domain, Ledger
 from connector.sandbox.lending.books import Lending
 from connector.sandbox.loyalty.books import Loyalty
@@ -48,6 +50,7 @@ class Life:
         self.transactions = Transactions(
             self.ledgers["transactions"], dict.fromkeys(ibans, spec.opening_balance_rupees * 100)
         )
+        self.investments = Investments(self.ledgers["investments"], Market(seed))
         self.lending = Lending(self.ledgers["lending"])
         self.loyalty = Loyalty(self.ledgers["loyalty"], int(spec.msisdn[-3:]) * 100_000)
         first_number = 500 + int(spec.msisdn[-3:]) * 10

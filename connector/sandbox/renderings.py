@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from connector.sandbox.investments import rendering as investments
 from connector.sandbox.lending import rendering as lending
 from connector.sandbox.loyalty import rendering as loyalty
 from connector.sandbox.rendering import Expected, Renders
@@ -12,6 +13,7 @@ from connector.sandbox.transactions import rendering as transactions
 
 RENDERS: dict[str, Renders] = {
     "transactions": transactions.RENDERS,
+    "investments": investments.RENDERS,
     "lending": lending.RENDERS,
     "loyalty": loyalty.RENDERS,
 }

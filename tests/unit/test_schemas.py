@@ -32,6 +32,7 @@ PERSONAL = {
         "Counterparty.name": "name",
         "BalanceChain.iban": "identifier",
     },
+    "investments": {},
     "lending": {},
     "loyalty": {"PointsEntry.description": "free_text"},
     "lifecycle": {},
@@ -101,6 +102,7 @@ def logical_types(schema: Schema) -> None:
         ("long", "timestamp-micros", None, None),
         ("int", "date", None, None),
         ("bytes", "decimal", 18, 2),
+        ("bytes", "decimal", 24, 8),
     }
     for name, field in every_field(schema):
         for option in options(field["type"]):

@@ -10,11 +10,11 @@ from functools import cache
 from importlib.metadata import entry_points
 
 from connector.errors import ConfigurationError
-from connector.sources.zindigi import lending, loyalty, transactions
+from connector.sources.zindigi import investments, lending, loyalty, transactions
 from connector.sources.zindigi.surface import Surface
 
 ENTRY_POINTS = "zindigi_connector.app_session"
-_OWN = (transactions.SURFACES, lending.SURFACES, loyalty.SURFACES)
+_OWN = (transactions.SURFACES, investments.SURFACES, lending.SURFACES, loyalty.SURFACES)
 
 
 @cache
