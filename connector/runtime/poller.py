@@ -207,7 +207,6 @@ class _Walk:
         self.unknown_fields: dict[str, int] = dict(page.unknown_fields)
         self.next_cursor = page.next_cursor
         self._total = page.total
-        self._count = len(page.entries)
         self._cursors = {page.next_cursor}
         self._overlap: tuple[Entry | Unreadable, ...] = ()
 
@@ -229,7 +228,6 @@ class _Walk:
         self.page = page
         self.fetched_at = fetched_at
         self.entries.extend(page.entries)
-        self._count += len(page.entries)
         self.next_cursor = page.next_cursor
         for name, count in page.unknown_fields.items():
             self.unknown_fields[name] = self.unknown_fields.get(name, 0) + count
@@ -242,13 +240,7 @@ class _Walk:
         return taken
 
     def require_still(self) -> None:
-        """Nothing seen so far says that the feed moved.
-
-        Raises:
-            CursorError: an entry was shown twice with other content, or all pages have not as many as the bank says.
-        """
-        if self._total is not None and self.next_cursor is None and self._count != self._total:
-            raise CursorError("the pages do not add up to what the bank says that there is")
+        """Raises CursorError when an entry was shown twice with other content."""
         if moved_while_paging((*self._overlap, *self.entries)):
             raise CursorError("an entry was shown twice with other content")
 

@@ -9,6 +9,7 @@ from collections import Counter
 
 import pytest
 
+from connector.domains.investments import ORDER_STATUSES, SIDES
 from tests.support.fixture_check import Finding, check, differences
 from tests.support.record_fixtures import record
 from tests.support.recorded import DIRECTORY, FIXTURES, Fixture
@@ -20,9 +21,13 @@ OK = 200
 COUNTS: dict[str, dict[str, int]] = {
     "transactions.first": {"transaction": 6},
     "transactions.second": {"transaction": 6},
-    "transactions.last": {"transaction": 4},
+    "transactions.last": {"transaction": 6},
     "advance-cash.loans": {"loan": 4, "installment": 13, "repayment": 1},
     "advance-cash.no-facility": {},
+    "brokerage.portfolio": {"holding": 5},
+    "brokerage.orders.first": {"order": 8},
+    "brokerage.orders.last": {"order": 7},
+    "brokerage.nav": {"nav": 9},
     "z-miles.ledger.first": {"points_entry": 3},
     "z-miles.ledger.last": {"points_entry": 3},
     "z-miles.summary": {"voucher": 4},
@@ -36,6 +41,11 @@ NOT_READ: dict[str, tuple[str, ...]] = {
     "auth.": ("message",),
     "transactions.cursor-invalid": ("message",),
     "advance-cash.": ("RESPONSE_DESC", "message"),
+    "brokerage.portfolio": ("portfolioId",),
+    "brokerage.session-refused": ("errorMessage", "timestamp"),
+    "brokerage.surface-forbidden": ("errorMessage", "timestamp"),
+    "brokerage.rate-limited": ("errorMessage", "timestamp"),
+    "brokerage.unavailable": ("errorMessage", "timestamp"),
     # A code that says why there is no answer is believed whatever else there is.
     "advance-cash.not-eligible": ("DATA",),
     "advance-cash.session-not-valid": ("DATA",),
@@ -107,6 +117,13 @@ def test_the_recorded_pages_show_what_a_bank_does() -> None:
     assert {entry["type"] for entry in entries} == {"EARN", "REDEEM", "EXPIRE", "ADJUST"}
     vouchers = FIXTURES["z-miles.summary"].page()["vouchers"]
     assert {voucher["status"] for voucher in vouchers} == {"ISSUED", "REDEEMED", "EXPIRED"}
+    orders = [item for name in ("first", "last") for item in FIXTURES[f"brokerage.orders.{name}"].page()["content"]]
+    assert {order["status"] for order in orders} == ORDER_STATUSES
+    assert {order["side"] for order in orders} == SIDES
+    assert {order["settlementTransactionId"] is None for order in orders} == {True, False}
+    portfolio = FIXTURES["brokerage.portfolio"].page()
+    assert portfolio["equities"]
+    assert portfolio["funds"]
     assert [FIXTURES[f"profile.{who}"].page()["minor"] for who in ("adult", "minor")] == [False, True]
 
 

@@ -83,7 +83,7 @@ async def _ask(bench: Bench, fixture: Fixture, answer: httpx.Response, outcome: 
     if fixture.kind is None:
         return {"profile": plain(asdict(await bench.source.fetch_profile(ACCOUNT)))}
     wanted = resource(fixture.kind)
-    if wanted.part is not None:
+    if wanted.kind.per_bank_account:
         wanted = replace(wanted, part=IBAN)
     raw = await bench.source.fetch_page(wanted, PageRequest())
     return _page(bench.source.normalise(wanted, raw.body or b""))
@@ -148,6 +148,7 @@ def _page(page: Page) -> dict[str, Any]:
             if isinstance(entry, Unreadable)
         ],
         "next_cursor": page.next_cursor,
+        **({} if page.total is None else {"total": page.total}),
         "unknown_fields": dict(page.unknown_fields),
     }
 

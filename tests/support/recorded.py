@@ -12,8 +12,12 @@ import orjson
 
 DIRECTORY = Path(__file__).parents[1] / "fixtures"
 IBAN = "PK65JSBL9999903000000011"
+FUND = "F-INC-02"
 _FEED = f"/accounts/{IBAN}/transactions"
 _INQUIRY = "/advance-cash/inquiry"
+_PORTFOLIO = "/invest/v1/portfolio"
+_ORDERS = "/invest/v1/orders"
+_NAV = f"/invest/v1/funds/{FUND}/nav"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,14 @@ FIXTURES = {
         Fixture("transactions.second", "GET", _FEED, kind="transactions"),
         Fixture("transactions.last", "GET", _FEED, kind="transactions"),
         Fixture("transactions.cursor-invalid", "GET", _FEED, 400, kind="transactions"),
+        Fixture("brokerage.portfolio", "GET", _PORTFOLIO, kind="holdings"),
+        Fixture("brokerage.orders.first", "GET", _ORDERS, kind="orders"),
+        Fixture("brokerage.orders.last", "GET", _ORDERS, kind="orders"),
+        Fixture("brokerage.nav", "GET", _NAV, kind="nav"),
+        Fixture("brokerage.session-refused", "GET", _PORTFOLIO, 401, kind="holdings"),
+        Fixture("brokerage.surface-forbidden", "GET", _PORTFOLIO, 403, kind="holdings"),
+        Fixture("brokerage.rate-limited", "GET", _ORDERS, 429, kind="orders"),
+        Fixture("brokerage.unavailable", "GET", _ORDERS, 503, kind="orders"),
         Fixture("advance-cash.loans", "POST", _INQUIRY, kind="loan"),
         Fixture("advance-cash.no-facility", "POST", _INQUIRY, kind="loan"),
         Fixture("advance-cash.not-eligible", "POST", _INQUIRY, kind="loan"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from connector.sandbox.investments.books import NOTHING, Order, OrderStatus, Side
+from connector.sandbox.investments.books import NOTHING, OPEN, Order, OrderStatus, Side
 from connector.sandbox.investments.market import INSTRUMENTS, Instrument, next_trading_day
 from connector.sandbox.investments.routines import end, fill, may_invest, restate, settle
 from connector.sandbox.mutations import Mutation, MutationError
@@ -26,8 +26,8 @@ def obey(orders: Orders, mutation: Mutation, now: datetime) -> None:
 
     `buy`, `sell`, `subscribe` and `redeem` place an order and no more (`entity` names a position, `amount` is a number
     of shares or units, or rupees to subscribe with); `fill`, `fill_part`, `cancel`, `reject` and `expire` are done to
-    an open order, `settle` to one that was filled, `amend` and `remove` to any; `reprice` values a position anew,
-    `publish_nav`, `restate_nav` and `withdraw_nav` concern a fund (`entity`: its position).
+    the newest open order, `settle` to one that was filled, `amend` and `remove` to any; `reprice` values a position
+    anew, `publish_nav`, `restate_nav` and `withdraw_nav` concern a fund (`entity`: its position).
     """
     if not may_invest(orders.life):
         raise MutationError("this holder has no brokerage account")
@@ -73,7 +73,7 @@ def _deal(orders: Orders, mutation: Mutation, now: datetime) -> None:
     wanted = (mutation.entity or "").removeprefix("order/")
     every = life.investments.newest_first()
     if op in _BARGAINS:
-        every = life.investments.open_orders()
+        every = [one for one in every if one.status in OPEN]
     elif op == "settle":
         every = [one for one in every if one.filled and one.settlement_transaction_id is None]
     order = next((one for one in every if wanted in {"", one.id}), None)

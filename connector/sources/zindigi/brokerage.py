@@ -100,6 +100,7 @@ class OrdersEnvelope(BrokerageWire):
 
     content: list[Any]
     page: PageNumber
+    size: Annotated[int, Field(ge=1, lt=_LARGEST_PAGE)]
     total_pages: PageNumber
     total_elements: PageNumber
 

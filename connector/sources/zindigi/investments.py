@@ -47,7 +47,7 @@ from connector.sources.zindigi.wire import (
 _PORTFOLIO_FIELDS: Final = field_names(PortfolioEnvelope) | {"portfolioId"}
 _EQUITY_FIELDS: Final = field_names(EquityWire)
 _FUND_FIELDS: Final = field_names(FundWire)
-_ORDERS_FIELDS: Final = field_names(OrdersEnvelope) | {"size"}
+_ORDERS_FIELDS: Final = field_names(OrdersEnvelope)
 _ORDER_FIELDS: Final = field_names(OrderWire)
 _INSTRUMENT_FIELDS: Final = field_names(InstrumentWire)
 _NAVS_FIELDS: Final = field_names(NavEnvelope)
@@ -74,21 +74,23 @@ def read_orders(_resource: Resource, body: bytes) -> Page:
     """One page of orders; the cursor is the number of the next one, the total tells whether the rows shifted.
 
     Raises:
-        DataError: the envelope is not understood, or a page before the last one is empty.
+        DataError: the envelope is not understood, or contradicts itself.
     """
     top = parse_object(body)
     envelope = understand(OrdersEnvelope, top)
     unknown = UnknownFields()
     unknown.note("", top, _ORDERS_FIELDS)
     following = envelope.page + 1
-    more = following < envelope.total_pages
-    if more and not envelope.content:
-        raise DataError("content: empty, and not on the last page")
+    size, total = envelope.size, envelope.total_elements
+    if envelope.total_pages != -(-total // size):
+        raise DataError("totalPages: not as many as size and totalElements make")
+    if len(envelope.content) != max(0, min(size, total - envelope.page * size)):
+        raise DataError("content: not as many as page, size and totalElements make")
     return Page(
         entries=tuple(_read_order(item, unknown) for item in envelope.content),
-        next_cursor=str(following) if more else None,
+        next_cursor=str(following) if following < envelope.total_pages else None,
         unknown_fields=unknown.counts,
-        total=envelope.total_elements,
+        total=total,
     )
 
 

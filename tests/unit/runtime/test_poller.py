@@ -44,14 +44,13 @@ class Orders:
     """A bank's orders, newest first in numbered pages, as a `Source`.
 
     `happens`: what befalls it before it serves the page of that count. `total` False: it does not say how many there
-    are. `mixed`: it does not keep to the order. `hidden`: it counts them, and shows them on no page.
+    are. `mixed`: it does not keep to the order.
     """
 
     numbers: list[int]
     happens: dict[int, Happening] = field(default_factory=dict)
     total: bool = True
     mixed: bool = False
-    hidden: frozenset[int] = frozenset()
     served: int = 0
     asked: list[str] = field(default_factory=list)
     pages: dict[bytes, Page] = field(default_factory=dict)
@@ -64,9 +63,7 @@ class Orders:
         self.asked.append(str(number))
         every = list(self.numbers) if self.mixed else sorted(self.numbers, reverse=True)
         entries = tuple(
-            Entry(order(one), str(one).encode().ljust(16))
-            for one in every[number * SIZE : (number + 1) * SIZE]
-            if one not in self.hidden
+            Entry(order(one), str(one).encode().ljust(16)) for one in every[number * SIZE : (number + 1) * SIZE]
         )
         more = (number + 1) * SIZE < len(every)
         body = repr((number, every)).encode()
@@ -184,17 +181,6 @@ async def test_a_first_read_during_which_a_row_slips_has_it_only_where_somebody_
     await reader.read(depth)
     assert (5 in reader.there) is total
     assert set(Counter(reader.told).values()) == {1}
-
-
-async def test_pages_that_do_not_add_up_are_not_believed() -> None:
-    bank = Orders(list(range(9)))
-    reader = Reader(bank)
-    await reader.read()
-    bank.hidden = frozenset({4})
-    for _ in range(3):
-        with pytest.raises(UnavailableError):
-            await reader.read()
-    assert reader.there == set(range(9))
 
 
 async def test_a_feed_that_never_stands_still_is_left_for_later() -> None:

@@ -31,6 +31,16 @@ FIELDS = [
     (name, field) for name, (_, item) in ENVELOPES.items() for field in item if field not in {"SCHEDULE", "REPAYMENTS"}
 ]
 
+IDENTIFIES = {
+    "transactions": "id",
+    "loan": "LOAN_ID",
+    "points": "id",
+    "vouchers": "voucher_id",
+    "holdings": "fundId",
+    "orders": "orderId",
+    "nav": "date",
+}
+
 
 @pytest.mark.parametrize("shift", SHIFTS)
 @pytest.mark.parametrize(("name", "field"), FIELDS)
@@ -44,8 +54,7 @@ def test_one_shifted_field_is_named(name: str, field: str, shift: str) -> None:
     assert field in bad.reason
     assert "planted" not in bad.reason
     assert "Planted" not in bad.reason
-    identifies = {"transactions": "id", "loan": "LOAN_ID", "points": "id", "vouchers": "voucher_id"}[name]
-    assert (bad.entity_id is None) == (field == identifies)
+    assert (bad.entity_id is None) == (field == IDENTIFIES[name])
     if name != "loan":
         assert isinstance(page.entries[1], Entry)
     if shift == "renamed":
@@ -120,6 +129,16 @@ def test_parts_of_a_loan_without_currency_are_unreadable_with_their_ids() -> Non
         ("vouchers", "vouchers"),
         ("loan", "RESPONSE_CODE"),
         ("loan", "DATA"),
+        ("holdings", "asOf"),
+        ("holdings", "equities"),
+        ("holdings", "funds"),
+        ("orders", "content"),
+        ("orders", "page"),
+        ("orders", "size"),
+        ("orders", "totalPages"),
+        ("orders", "totalElements"),
+        ("nav", "fundId"),
+        ("nav", "navs"),
     ],
 )
 @pytest.mark.parametrize("shift", SHIFTS)
@@ -141,7 +160,7 @@ def test_no_facility_with_something_in_it_is_no_empty_page(data: Any) -> None:
 
 
 @pytest.mark.parametrize("item", [None, 7, "planted", [], True])
-@pytest.mark.parametrize("name", ["transactions", "points", "vouchers"])
+@pytest.mark.parametrize("name", ["transactions", "points", "vouchers", "holdings", "orders", "nav"])
 def test_an_item_that_is_no_object_is_unreadable(name: str, item: Any) -> None:
     entry = one(name, item)
     assert isinstance(entry, Unreadable)
