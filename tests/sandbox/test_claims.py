@@ -34,10 +34,14 @@ class Poller:
 
     def __init__(self, visitor: Any) -> None:
         self.visitor = visitor
-        self.resources = list(resources_of(visitor.bank.life(visitor.spec.label)))
         self.state: dict[str, dict[str, str]] = {}
         self.absent: Counter[tuple[str, str]] = Counter()
         self.events: list[Event] = []
+
+    @property
+    def resources(self) -> list[str]:
+        """What there is to read: a fund that is bought brings its values."""
+        return list(resources_of(self.visitor.bank.life(self.visitor.spec.label)))
 
     async def read(self, resource: str, *, deep: bool) -> dict[str, Any]:
         """Items of a read by their wire key."""
@@ -45,9 +49,21 @@ class Poller:
             return await self._feed(resource.removeprefix("transactions/"), deep=deep)
         if resource == "points":
             return await self._points(deep=deep)
+        if resource == "orders":
+            return await self._orders(deep=deep)
+        return await self._whole(resource)
+
+    async def _whole(self, resource: str) -> dict[str, Any]:
         if resource == "vouchers":
             body = self._parse(await self.visitor.get("/z-miles/summary"))
             return {f"voucher/{voucher['voucher_id']}": voucher for voucher in body["vouchers"]}
+        if resource == "holdings":
+            body = self._parse(await self.visitor.get("/invest/v1/portfolio"))
+            shares = {f"holding/equity/{item['symbol']}": item for item in body["equities"]}
+            return shares | {f"holding/fund/{item['fundId']}": item for item in body["funds"]}
+        if resource.startswith("nav/"):
+            body = self._parse(await self.visitor.get(f"/invest/v1/funds/{resource.removeprefix('nav/')}/nav"))
+            return {f"{resource}/{item['date']}": item for item in body["navs"]}
         return self._loans(self._parse(await self.visitor.inquire()))
 
     def commit(self, resource: str, items: dict[str, Any], *, deep: bool) -> None:
@@ -105,6 +121,21 @@ class Poller:
                 return items
             after = page["entries"][-1]["id"]
 
+    async def _orders(self, *, deep: bool) -> dict[str, Any]:
+        items: dict[str, Any] = {}
+        number, total = 0, None
+        while True:
+            page = self._parse(await self.visitor.get("/invest/v1/orders", page=number, size=10))
+            if page["page"] != number or total not in {None, page["totalElements"]}:
+                raise Discarded
+            total = page["totalElements"]
+            for item in page["content"]:
+                if items.setdefault(f"order/{item['orderId']}", item) != item:
+                    raise Discarded
+            number += 1
+            if number >= page["totalPages"] or not deep:
+                return items
+
     def _loans(self, answer: dict[str, Any]) -> dict[str, Any]:
         items: dict[str, Any] = {}
         if answer["RESPONSE_CODE"] not in {"00", "01"}:
@@ -126,6 +157,8 @@ class Poller:
         return body
 
 
+WHOLE = frozenset({"vouchers", "loan", "holdings", "nav"})
+"""Resources that one answer shows whole."""
 FAULTS: tuple[dict[str, Any], ...] = (
     {"kind": "server_error", "count": 3, "rate": 0.5},
     {"kind": "truncated_json", "count": 3, "rate": 0.5},
@@ -174,7 +207,7 @@ async def poll(poller: Poller, resource: str, *, deep: bool) -> None:
         items = await poller.read(resource, deep=deep)
     except Discarded:
         return
-    poller.commit(resource, items, deep=deep or resource in {"vouchers", "loan"})
+    poller.commit(resource, items, deep=deep or resource.partition("/")[0] in WHOLE)
 
 
 async def die_reading(poller: Poller, rng: Random) -> None:

@@ -114,6 +114,8 @@ def test_lives_hold_everything_that_can_happen() -> None:
         "posted removed", "back-dated", "loan", "loan CLOSED", "installment DUE", "installment PAID",
         "installment OVERDUE", "loan OVERDUE", "repayment", "points EARN", "points REDEEM", "points EXPIRE",
         "points ADJUST", "points amended", "points removed", "voucher ISSUED", "voucher REDEEMED", "voucher EXPIRED",
+        "holding", "holding moved", "holding valued", "holding removed", "nav", "nav valued", "order",
+        "order PARTIALLY_FILLED", "order FILLED", "order CANCELLED", "order REJECTED", "order EXPIRED", "order settled",
     ):  # fmt: skip
         assert seen[kind], (kind, seen)
     rails = {
@@ -124,7 +126,7 @@ def test_lives_hold_everything_that_can_happen() -> None:
     }
     assert rails >= {
         "RAAST_P2P", "RAAST_P2M", "RAAST_RETURN", "IBFT", "ZINDIGI_INTERNAL", "CNIC_TRANSFER", "CARD", "ATM",
-        "BILL_PAY", "TOPUP", "LOAN_DISBURSAL", "LOAN_REPAYMENT", "REWARD", "FEE", "REVERSAL",
+        "BILL_PAY", "TOPUP", "INVESTMENT", "LOAN_DISBURSAL", "LOAN_REPAYMENT", "REWARD", "FEE", "REVERSAL",
     }  # fmt: skip
 
 
@@ -139,11 +141,21 @@ def _kind(before: Change, after: Change) -> str:
             assert after.body["initiated_at"] == before.body["initiated_at"]
             return "transaction replaced"
         return f"transaction {after.body['status'] if after.body['status'] != before.body['status'] else 'amended'}"
-    if name == "points":
-        return "points removed" if after.body is None else "points amended"
-    assert after.body is not None
+    if after.body is None:
+        return f"{name} removed"
     status = after.body.get("STATUS", after.body.get("status"))
+    if name in {"holding", "nav"}:
+        status = "valued" if _held(before) == _held(after) else "moved"
+    elif name == "points":
+        status = "amended"
+    elif after.body.get("settlementTransactionId") != before.body.get("settlementTransactionId"):
+        status = "settled"
     return f"{name} {status}"
+
+
+def _held(change: Change) -> object:
+    assert change.body is not None
+    return change.body.get("quantity", change.body.get("units"))
 
 
 def _note_creation(seen: Counter[str], entity: str, change: Change) -> None:
