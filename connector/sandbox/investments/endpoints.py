@@ -99,10 +99,6 @@ def _orders(bank: Bank, call: Call) -> Reply:
         counted: Body = {"page": shown, "size": size, "totalPages": pages, "totalElements": len(every)}
         return {"content": content, **counted}
 
-    def shown_again(entity: str) -> Row | None:
-        order = life.investments.orders.get(entity.removeprefix("order/"))
-        return None if order is None else _row(life, entity, order.body())
-
     rows = (_row(life, order_entity(order.id), order.body()) for order in every[page * size : (page + 1) * size])
     return Reply(
         page=Page(
@@ -112,8 +108,6 @@ def _orders(bank: Bank, call: Call) -> Reply:
             envelope,
             total=len(every),
             arrival=Mutation(holder=call.holder, domain="investments", op="buy"),
-            amendment=Mutation(holder=call.holder, domain="investments", op="amend"),
-            shown_again=shown_again,
         ),
         cacheable=True,
     )
