@@ -53,12 +53,15 @@ def choose_depth(resource: Resource, memory: ResourceMemory, cadence: Cadence, n
     return Depth.RECONCILE if due or memory.suspicion or memory.accept_removals else Depth.HEAD
 
 
+def _has_parts(resource: Resource) -> bool:
+    return any(kind.parts_of == resource.kind.name for kind in DOMAINS[resource.domain].resources)
+
+
 def _resources_after(
     account: AccountMemory, resource: Resource, observation: Observation
 ) -> dict[tuple[str, str], Resource]:
     """What can be read once an observation is committed: a new card brings its authorisations."""
-    has_parts = any(kind.parts_of == resource.kind.name for kind in DOMAINS[resource.domain].resources)
-    if account.profile is None or not has_parts:
+    if account.profile is None or not _has_parts(resource):
         return account.resources
     seen = {(resource.domain, resource.name): observation.believed.values()}
     return resources_of(account, account.profile, seen)
@@ -160,7 +163,9 @@ class Polls:
         if write is not None:
             await commits.submit(write)
             self.counts.committed += 1
-            account.resources = resources
+            if account.profile is not None and _has_parts(resource):
+                # Worked out anew: other polls and the profile may have changed what there is since the write was made.
+                account.resources = resources_of(account, account.profile)
         else:
             memory.suspicion = observation.suspicion
         self._note(resource, memory, reading, complete=observation.complete)

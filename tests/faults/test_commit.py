@@ -13,6 +13,7 @@ from typing import Any, cast
 import pytest
 
 from connector.cli import exits, main
+from connector.domains.registry import DOMAINS
 from connector.errors import FencedError, JournalError
 from connector.journal.sqlite import SqliteShard
 from connector.ports import Commit, Journal
@@ -24,7 +25,7 @@ from tests.support.world import OPTIONS, World, people
 
 HOLDER = "borrower"
 NARROW_BYTES = 1_500
-KINDS = ("transactions", "loan", "points", "vouchers")
+KINDS = tuple(kind.name for domain in DOMAINS.values() for kind in domain.resources)
 RUNTIME = replace(OPTIONS, cadences=dict.fromkeys(KINDS, Cadence(5.0, 10.0)))
 
 
@@ -116,7 +117,7 @@ async def test_a_commit_whose_outcome_is_unknown_loses_and_doubles_nothing(
         [account_id] = world.msisdn_of
         # The command whose commit was in doubt was applied once.
         assert await world.links_told(account_id) == ["ConsentGranted", "LinkActivated"]
-        for domain in ("transactions", "lending", "loyalty"):
+        for domain in DOMAINS:
             assert await world.streams_told(domain, account_id) == ["StreamOpened", "BackfillCompleted"]
 
 
@@ -154,7 +155,7 @@ async def test_a_link_ends_although_one_of_its_streams_cannot_be_written(tmp_pat
         [account_id] = world.msisdn_of
         async with world.at_work():
             await pass_time(world, 60)
-            for domain in ("transactions", "loyalty"):
+            for domain in DOMAINS.keys() - {"lending"}:
                 assert await world.streams_told(domain, account_id) == ["StreamOpened", "BackfillCompleted"]
             refused.clear()
             await pass_time(world, 300)
@@ -168,7 +169,7 @@ async def test_a_link_ends_although_one_of_its_streams_cannot_be_written(tmp_pat
             assert (await world.streams_told("lending", account_id))[-1] == "BackfillCompleted"
             refused.clear()
             await pass_time(world, 300)
-            for domain in ("transactions", "lending", "loyalty"):
+            for domain in DOMAINS:
                 assert (await world.streams_told(domain, account_id))[-1] == "StreamClosed link"
         verdict = await world.verdict(settled=False)
         assert verdict.sound, verdict.findings
@@ -249,7 +250,15 @@ async def test_what_is_set_aside_in_the_first_sync_outlives_the_window_and_is_to
         assert told.isdisjoint(aside)
         changed(journal, type(journal).shard_type)
         async with world.working() as worker:
-            for domain, op in (("transactions", "add"), ("lending", "disburse"), ("loyalty", "redeem")):
+            # Every resource shows something new, so that each is looked into again.
+            for domain, op in (
+                ("transactions", "add"),
+                ("investments", "buy"),
+                ("investments", "fill"),
+                *[("investments", "publish_nav")] * 2,
+                ("lending", "disburse"),
+                ("loyalty", "redeem"),
+            ):
                 world.mutate(holder="adult", domain=domain, op=op)
             for _ in range(3):
                 await worker.sweep()

@@ -52,6 +52,7 @@ async def test_a_consent_that_runs_out_closes_everything_and_ends_the_session(wo
         await worker.checkpoint()
         told = (await of_account(world, adult))[len(before) :]
         assert sorted((topic, event["event_type"], event["op"]) for topic, event in told) == [
+            ("investments", "StreamClosed", "s"),
             ("lending", "StreamClosed", "s"),
             ("lifecycle", "ConsentExpired", "u"),
             ("lifecycle", "LinkClosed", "u"),
