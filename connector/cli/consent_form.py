@@ -23,6 +23,7 @@ _DOMAINS: Final = {
     "cards": "cards, their status and limits, and each use of them: amount, time, merchant",
     "bills": "bills presented to you: biller, consumer number, amount, due date, payment",
     "bookings": "travel, cinema, hotel, e-voucher and insurance orders; never a code that spends a voucher",
+    "investments": "shares and funds held, orders, and what a fund's unit is worth",
     "lending": "Advance Cash loans, their schedules and repayments",
     "loyalty": "Z-Miles points and vouchers",
 }

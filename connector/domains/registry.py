@@ -12,6 +12,7 @@ from connector.domains.account import ACCOUNT
 from connector.domains.bills import BILLS
 from connector.domains.bookings import BOOKINGS
 from connector.domains.cards import CARDS
+from connector.domains.investments import INVESTMENTS
 from connector.domains.lending import LENDING
 from connector.domains.loyalty import LOYALTY
 from connector.domains.model import Domain
@@ -62,5 +63,5 @@ def _announced() -> tuple[Domain, ...]:
 
 
 DOMAINS: dict[str, Domain] = _registered(
-    (ACCOUNT, TRANSACTIONS, CARDS, BILLS, LENDING, LOYALTY, BOOKINGS, *_announced())
+    (ACCOUNT, TRANSACTIONS, CARDS, BILLS, INVESTMENTS, LENDING, LOYALTY, BOOKINGS, *_announced())
 )

@@ -24,6 +24,9 @@ from connector.sandbox.cards import commands as cards_commands
 from connector.sandbox.cards import endpoints as cards_endpoints
 from connector.sandbox.cards import routines as cards_routines
 from connector.sandbox.gateway import Endpoint
+from connector.sandbox.investments import commands as investments_commands
+from connector.sandbox.investments import endpoints as investments_endpoints
+from connector.sandbox.investments import routines as investments_routines
 from connector.sandbox.ledger import Domain
 from connector.sandbox.lending import commands as lending_commands
 from connector.sandbox.lending import endpoints as lending_endpoints
@@ -82,6 +85,12 @@ DEPARTMENTS: dict[Domain, Department] = {
         lambda _: ["bills"],
         bills_routines.ROUTINES,
         bills_commands.obey,
+    ),
+    "investments": Department(
+        investments_endpoints.ENDPOINTS,
+        investments_endpoints.resources,
+        investments_routines.ROUTINES,
+        investments_commands.obey,
     ),
     "lending": Department(
         lending_endpoints.ENDPOINTS,

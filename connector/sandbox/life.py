@@ -11,6 +11,8 @@ from connector.sandbox.account.books import Account
 from connector.sandbox.bills.books import Bills
 from connector.sandbox.bookings.books import Bookings
 from connector.sandbox.cards.books import Cards
+from connector.sandbox.investments.books import Investments
+from connector.sandbox.investments.market import Market
 from connector.sandbox.ledger import DOMAINS, Domain, Ledger
 from connector.sandbox.lending.books import Lending
 from connector.sandbox.loyalty.books import Loyalty
@@ -56,6 +58,7 @@ class Life:
         self.transactions.moved = self.account.follow
         self.bills = Bills(self.ledgers["bills"])
         self.cards = Cards(self.ledgers["cards"])
+        self.investments = Investments(self.ledgers["investments"], Market(seed))
         self.lending = Lending(self.ledgers["lending"])
         self.loyalty = Loyalty(self.ledgers["loyalty"], int(spec.msisdn[-3:]) * 100_000)
         self.bookings = Bookings(self.ledgers["bookings"])

@@ -9,6 +9,7 @@ from connector.sandbox.account import rendering as account
 from connector.sandbox.bills import rendering as bills
 from connector.sandbox.bookings import rendering as bookings
 from connector.sandbox.cards import rendering as cards
+from connector.sandbox.investments import rendering as investments
 from connector.sandbox.lending import rendering as lending
 from connector.sandbox.loyalty import rendering as loyalty
 from connector.sandbox.rendering import Expected, Renders
@@ -19,6 +20,7 @@ RENDERS: dict[str, Renders] = {
     "transactions": transactions.RENDERS,
     "cards": cards.RENDERS,
     "bills": bills.RENDERS,
+    "investments": investments.RENDERS,
     "lending": lending.RENDERS,
     "loyalty": loyalty.RENDERS,
     "bookings": bookings.RENDERS,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 
+from connector.domains.investments import ORDER_STATUSES, SIDES
 from tests.support.fixture_check import Finding, check, differences
 from tests.support.record_fixtures import record
 from tests.support.recorded import DIRECTORY, FIXTURES, Fixture
@@ -35,6 +36,10 @@ KINDS: dict[str, set[str]] = {
     "cards.minor": {"card"},
     "cards.authorizations.first": {"card_authorization"},
     "cards.authorizations.last": {"card_authorization"},
+    "brokerage.portfolio": {"holding"},
+    "brokerage.orders.first": {"order"},
+    "brokerage.orders.last": {"order"},
+    "brokerage.nav": {"nav"},
 }
 IDS = frozenset(
     {
@@ -53,6 +58,11 @@ NOT_READ: dict[str, tuple[str, ...]] = {
     "transactions.cursor-invalid": ("message",),
     "cards.surface-forbidden": ("message",),
     "advance-cash.": ("RESPONSE_DESC", "message"),
+    "brokerage.portfolio": ("portfolioId",),
+    "brokerage.session-refused": ("errorMessage", "timestamp"),
+    "brokerage.surface-forbidden": ("errorMessage", "timestamp"),
+    "brokerage.rate-limited": ("errorMessage", "timestamp"),
+    "brokerage.unavailable": ("errorMessage", "timestamp"),
     # A code that says why there is no answer is believed whatever else there is.
     "advance-cash.not-eligible": ("DATA",),
     "advance-cash.session-not-valid": ("DATA",),
@@ -144,6 +154,13 @@ def test_the_recorded_pages_show_what_a_bank_does() -> None:
     assert {entry["type"] for entry in entries} == {"EARN", "REDEEM", "EXPIRE", "ADJUST"}
     vouchers = FIXTURES["z-miles.summary"].page()["vouchers"]
     assert {voucher["status"] for voucher in vouchers} == {"ISSUED", "REDEEMED", "EXPIRED"}
+    orders = [item for name in ("first", "last") for item in FIXTURES[f"brokerage.orders.{name}"].page()["content"]]
+    assert {order["status"] for order in orders} == ORDER_STATUSES
+    assert {order["side"] for order in orders} == SIDES
+    assert {order["settlementTransactionId"] is None for order in orders} == {True, False}
+    portfolio = FIXTURES["brokerage.portfolio"].page()
+    assert portfolio["equities"]
+    assert portfolio["funds"]
     assert [FIXTURES[f"profile.{who}"].page()["minor"] for who in ("adult", "minor")] == [False, True]
 
 

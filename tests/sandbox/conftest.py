@@ -114,6 +114,21 @@ class Visitor:
             await self.get(f"/accounts/{iban}")
         if self.bank.life(self.spec.label).account.is_verified_adult:
             await self.inquire()
+            await self.invest()
+
+    async def invest(self) -> list[dict[str, Any]]:
+        """Every order, the portfolio and the values of its funds having been read, too."""
+        portfolio = (await self.get("/invest/v1/portfolio")).json()
+        for fund in portfolio["funds"]:
+            await self.get(f"/invest/v1/funds/{fund['fundId']}/nav")
+        orders: list[dict[str, Any]] = []
+        number = 0
+        while True:
+            page = (await self.get("/invest/v1/orders", page=number, size=10)).json()
+            orders += page["content"]
+            number += 1
+            if number >= page["totalPages"]:
+                return orders
 
     async def fault(self, kind: str, **spec: Any) -> int:
         answer = await self.http.post("/sandbox/faults", json={"kind": kind, **spec})

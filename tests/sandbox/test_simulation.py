@@ -121,6 +121,8 @@ def test_lives_hold_everything_that_can_happen() -> None:
         "card", "card ACTIVE", "card BLOCKED", "card HOTLISTED", "card EXPIRED", "authorization authorized",
         "authorization adjusted", "authorization cleared", "authorization reversed", "authorization expired",
         "authorization declined",
+        "holding", "holding moved", "holding valued", "holding removed", "nav", "nav valued", "order",
+        "order PARTIALLY_FILLED", "order FILLED", "order CANCELLED", "order REJECTED", "order EXPIRED", "order settled",
     ):  # fmt: skip
         assert seen[kind], (kind, seen)
     rails = {
@@ -131,7 +133,7 @@ def test_lives_hold_everything_that_can_happen() -> None:
     }
     assert rails >= {
         "RAAST_P2P", "RAAST_P2M", "RAAST_RETURN", "IBFT", "ZINDIGI_INTERNAL", "CNIC_TRANSFER", "CARD", "ATM",
-        "BILL_PAY", "TOPUP", "LOAN_DISBURSAL", "LOAN_REPAYMENT", "REWARD", "FEE", "REVERSAL",
+        "BILL_PAY", "TOPUP", "INVESTMENT", "LOAN_DISBURSAL", "LOAN_REPAYMENT", "REWARD", "FEE", "REVERSAL",
     }  # fmt: skip
 
 
@@ -150,7 +152,18 @@ def _kind(before: Change, after: Change) -> str:
         return f"{name} removed"
     fields = ("STATUS", "status", "state")
     status, was = [next((body[field] for field in fields if field in body), None) for body in (after.body, before.body)]
-    return f"{name} {status if status != was else 'amended'}"
+    if name in {"holding", "nav"}:
+        status = "valued" if _held(before) == _held(after) else "moved"
+    elif after.body.get("settlementTransactionId") != before.body.get("settlementTransactionId"):
+        status = "settled"
+    elif status == was:
+        status = "amended"
+    return f"{name} {status}"
+
+
+def _held(change: Change) -> object:
+    assert change.body is not None
+    return change.body.get("quantity", change.body.get("units"))
 
 
 def _note_creation(seen: Counter[str], entity: str, change: Change) -> None:

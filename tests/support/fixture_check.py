@@ -148,6 +148,7 @@ def _page(page: Page) -> dict[str, Any]:
             if isinstance(entry, Unreadable)
         ],
         "next_cursor": page.next_cursor,
+        **({} if page.total is None else {"total": page.total}),
         "unknown_fields": dict(page.unknown_fields),
     }
 

@@ -33,13 +33,14 @@ from connector.sources.zindigi.options import ZindigiOptions
 from connector.sources.zindigi.source import ZindigiSource
 from tests.support.contract import Contract
 from tests.support.fixture_check import outcome_of
-from tests.support.recorded import FIXTURES, FREELANCER_CARD, IBAN, MINOR_CARD, parse, pretty
+from tests.support.recorded import FIXTURES, FREELANCER_CARD, FUND, IBAN, MINOR_CARD, parse, pretty
 from tests.support.scripted_bank import ACCOUNT, BASE_URL, MemoryVault, resource
 from tests.support.virtual_clock import VirtualClock
 
 SEED = 7
 HISTORY_DAYS = 6
 PAGE_LIMIT = 6
+ORDERS_PAGE_SIZE = 8
 SINCE = date(2026, 2, 25)
 SECRETS = ("access_token", "refresh_token", "challenge_id")
 COMMANDS: tuple[dict[str, Any], ...] = (
@@ -91,6 +92,27 @@ COMMANDS: tuple[dict[str, Any], ...] = (
     {"holder": "freelancer", "domain": "cards", "op": "clear"},
     {"holder": "freelancer", "domain": "cards", "op": "authorize", "amount": 640},
     {"holder": "freelancer", "domain": "cards", "op": "block"},
+    *(
+        {"holder": "freelancer", "domain": "investments", **command}
+        for command in (
+            # Shares and funds, and an order of every kind in every state.
+            {"op": "subscribe", "entity": f"holding/fund/{FUND}", "amount": 5000},
+            {"op": "fill"},
+            {"op": "settle"},
+            {"op": "restate_nav", "entity": f"holding/fund/{FUND}"},
+            {"op": "redeem", "entity": f"holding/fund/{FUND}", "amount": 10},
+            {"op": "reject"},
+            {"op": "buy", "amount": 20},
+            {"op": "fill"},
+            {"op": "sell", "amount": 5},
+            {"op": "expire"},
+            {"op": "buy", "amount": 8},
+            {"op": "cancel"},
+            {"op": "buy", "amount": 30},
+            {"op": "fill_part"},
+            {"op": "buy", "amount": 15},
+        )
+    ),
 )
 CORE_CODES = {
     "no-facility": "01",
@@ -129,7 +151,11 @@ class Recorder:
         self._clock = VirtualClock()
         self._spec = bank.life(label).spec
         options = ZindigiOptions(
-            base_url=BASE_URL, transactions_page_limit=PAGE_LIMIT, points_page_limit=3, refresh_pause_seconds=0.0
+            base_url=BASE_URL,
+            transactions_page_limit=PAGE_LIMIT,
+            points_page_limit=3,
+            orders_page_size=ORDERS_PAGE_SIZE,
+            refresh_pause_seconds=0.0,
         )
         self.http = BankHttp(options, self._clock, transport=tape)
         self.source = ZindigiSource(self.http, MemoryVault(), self._clock, options)
@@ -216,6 +242,9 @@ async def record() -> dict[str, bytes]:
     async with _client(bank, tape, "borrower", pages) as borrower:
         await borrower.log_in()
         await _record_lending(borrower)
+    async with _client(bank, tape, "freelancer", pages) as freelancer:
+        await freelancer.log_in()
+        await _record_brokerage(freelancer)
     async with _client(bank, tape, "basic", pages) as basic:
         await basic.log_in()
         await basic.read("loan")
@@ -232,6 +261,8 @@ async def record() -> dict[str, bytes]:
         teen.keep("cards.surface-forbidden")
         await teen.read("loan")
         teen.keep("advance-cash.surface-forbidden")
+        await teen.read("holdings")
+        teen.keep("brokerage.surface-forbidden")
     return {name: pages[name] for name in FIXTURES}
 
 
@@ -333,6 +364,27 @@ async def _record_lending(borrower: Recorder) -> None:
         await borrower.read("loan")
         # After a session that is not valid the client asks again.
         borrower.keep(f"advance-cash.{name}", back=3 if name == "session-not-valid" else 1)
+
+
+async def _record_brokerage(investor: Recorder) -> None:
+    await investor.read("holdings")
+    investor.keep("brokerage.portfolio")
+    following = await investor.read("orders")
+    investor.keep("brokerage.orders.first")
+    while following is not None:
+        following = await investor.read("orders", cursor=following)
+    investor.keep("brokerage.orders.last")
+    await investor.read("nav", FUND)
+    investor.keep("brokerage.nav")
+    investor.fault("expire_token")
+    await investor.read("holdings")
+    investor.keep("brokerage.session-refused", back=3)
+    investor.fault("rate_limit", retry_after=3)
+    await investor.read("orders")
+    investor.keep("brokerage.rate-limited")
+    investor.fault("server_error", status=503)
+    await investor.read("orders")
+    investor.keep("brokerage.unavailable")
 
 
 async def write() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from connector.domains.model import Entry, Unreadable
 from connector.ports import Page
-from tests.support.scripted_bank import IBAN, Bench, resource
+from tests.support.scripted_bank import FUND, IBAN, Bench, resource
 
 TRANSACTION: dict[str, Any] = {
     "id": "TXN-1",
@@ -124,6 +124,46 @@ VOUCHER: dict[str, Any] = {
     "expires_on": "2026-06-01",
     "redeemed_at": None,
 }
+SHARES: dict[str, Any] = {
+    "symbol": "INDPOL",
+    "name": "Invented Polymers Ltd",
+    "quantity": "100",
+    "averageCost": "83.1200",
+    "marketPrice": "84.50",
+    "marketValue": "8450.00",
+    "costValue": "8312.00",
+    "currency": "PKR",
+}
+UNITS: dict[str, Any] = {
+    "fundId": FUND,
+    "name": "Invented Income Fund",
+    "fundClass": "INCOME",
+    "units": "123.4567",
+    "averageNav": "52.1100",
+    "nav": "52.53100001",
+    "navDate": "2026-02-27",
+    "marketValue": "6485.31",
+    "costValue": "6433.33",
+    "currency": "PKR",
+}
+ORDER: dict[str, Any] = {
+    "orderId": "O-5",
+    "side": "BUY",
+    "instrument": {"type": "EQUITY", "symbol": "INDPOL", "fundId": None, "name": "Invented Polymers Ltd"},
+    "quantity": "100",
+    "amount": None,
+    "limitPrice": "86.00",
+    "filledQuantity": "40",
+    "averagePrice": "84.5000",
+    "currency": "PKR",
+    "status": "PARTIALLY_FILLED",
+    "placedAt": 1772181000123,
+    "updatedAt": 1772188200000,
+    "settlementTransactionId": None,
+    "bookingReference": None,
+}
+NAV: dict[str, Any] = {"date": "2026-02-27", "nav": "52.53100001", "publishedAt": 1772199900000}
+AS_OF = 1772199900000
 ME: dict[str, Any] = {
     "holder": {"name": "Planted", "cnic": "12345-1234567-1", "msisdn": "+923000000001", "email": None},
     "tier": "L1",
@@ -168,6 +208,21 @@ def summary(*vouchers: Any) -> Any:
     return {"member_id": "planted", "balance": 1, "vouchers": list(vouchers)}
 
 
+def portfolio(*positions: Any) -> Any:
+    funds = [item for item in positions if not isinstance(item, dict) or {"fundId", "units"} & item.keys()]
+    equities = [item for item in positions if item not in funds]
+    return {"portfolioId": "planted", "asOf": AS_OF, "equities": equities, "funds": funds}
+
+
+def orders(*content: Any) -> Any:
+    counted = {"page": 0, "size": 100, "totalPages": 1 if content else 0, "totalElements": len(content)}
+    return {"content": list(content), **counted}
+
+
+def navs(*days: Any) -> Any:
+    return {"fundId": FUND, "navs": list(days)}
+
+
 ENVELOPES: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "transactions": (feed, TRANSACTION),
     "bills": (feed, BILL),
@@ -177,6 +232,9 @@ ENVELOPES: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "loan": (inquiry, LOAN),
     "points": (ledger, POINTS),
     "vouchers": (summary, VOUCHER),
+    "holdings": (portfolio, UNITS),
+    "orders": (orders, ORDER),
+    "nav": (navs, NAV),
 }
 
 

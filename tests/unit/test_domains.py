@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields, is_dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from connector.domains.account import ACCOUNT_STATUSES, TIERS
 from connector.domains.bills import STATUSES as BILL_STATUSES
 from connector.domains.bookings import STATUSES as BOOKING_STATUSES
 from connector.domains.cards import CARD_STATUSES, STATES
+from connector.domains.investments import ORDER_STATUSES
 from connector.domains.lending import INSTALLMENT_STATUSES, LOAN_STATUSES
 from connector.domains.loyalty import POINTS_KINDS, VOUCHER_STATUSES
 from connector.domains.model import (
@@ -44,12 +46,17 @@ from tests.golden.samples import (
     INSTALLMENT,
     LINK,
     LOAN,
+    NAV,
+    ORDER,
     PAID_BILL,
     PENDING,
     POINTS,
     POSTED,
     RECORDS,
     REPAYMENT,
+    SHARES,
+    SUBSCRIPTION,
+    UNITS,
     VOUCHER,
 )
 
@@ -67,6 +74,11 @@ VARIANTS: dict[str, list[list[Any]]] = {
     ],
     "bills": [variants(BILL, "status", BILL_STATUSES.values())],
     "bookings": [variants(BOOKING, "status", BOOKING_STATUSES.values())],
+    "investments": [
+        [replace(UNITS, quantity=Decimal(units)) for units in (0, 5)],
+        variants(ORDER, "status", ORDER_STATUSES),
+        [NAV],
+    ],
     "lending": [
         variants(LOAN, "status", LOAN_STATUSES),
         variants(INSTALLMENT, "status", INSTALLMENT_STATUSES),
@@ -104,6 +116,8 @@ COMPLETED_BOOKING = replace(E_VOUCHER, status="COMPLETED")
 ISSUED = replace(VOUCHER, status="ISSUED")
 MINOR = replace(HOLDER, minor=True)
 SHUT = replace(BANK_ACCOUNT, status="CLOSED", status_source="CLOSED")
+SOLD = replace(UNITS, quantity=Decimal(0))
+UNPAID = replace(ORDER, settlement_transaction_id=None)
 
 
 @pytest.mark.parametrize(
@@ -171,6 +185,25 @@ SHUT = replace(BANK_ACCOUNT, status="CLOSED", status_source="CLOSED")
         ("bookings", "u", E_VOUCHER, COMPLETED_BOOKING, "BookingUpdated"),
         ("bookings", "u", CANCELLED_BOOKING, replace(CANCELLED_BOOKING, refund_transaction_id=None), "BookingUpdated"),
         ("bookings", "d", BOOKING, None, "BookingUpdated"),
+        ("investments", "c", None, SHARES, "HoldingOpened"),
+        ("investments", "c", None, SOLD, "HoldingClosed"),
+        ("investments", "u", UNITS, SOLD, "HoldingClosed"),
+        ("investments", "u", SOLD, UNITS, "HoldingOpened"),
+        ("investments", "u", SOLD, replace(SOLD, name="x"), "HoldingChanged"),
+        ("investments", "u", UNITS, replace(UNITS, market_value=Decimal("6485.32")), "HoldingChanged"),
+        ("investments", "d", SHARES, None, "HoldingClosed"),
+        ("investments", "c", None, SUBSCRIPTION, "OrderPlaced"),
+        ("investments", "c", None, replace(ORDER, status="PARTIALLY_FILLED"), "OrderPlaced"),
+        ("investments", "c", None, ORDER, "OrderFilled"),
+        ("investments", "c", None, replace(ORDER, status="EXPIRED"), "OrderCancelled"),
+        ("investments", "u", SUBSCRIPTION, replace(SUBSCRIPTION, status="PARTIALLY_FILLED"), "OrderUpdated"),
+        ("investments", "u", SUBSCRIPTION, replace(SUBSCRIPTION, status="FILLED"), "OrderFilled"),
+        ("investments", "u", SUBSCRIPTION, replace(SUBSCRIPTION, status="CANCELLED"), "OrderCancelled"),
+        ("investments", "u", UNPAID, ORDER, "OrderUpdated"),
+        ("investments", "d", ORDER, None, "OrderUpdated"),
+        ("investments", "c", None, NAV, "NavPublished"),
+        ("investments", "u", NAV, replace(NAV, nav=Decimal("52.54")), "NavPublished"),
+        ("investments", "d", NAV, None, "NavPublished"),
         ("lending", "c", None, LOAN, "LoanDisbursed"),
         ("lending", "u", LOAN, OVERDUE, "LoanOverdue"),
         ("lending", "u", OVERDUE, CLOSED, "LoanClosed"),
@@ -240,7 +273,37 @@ def test_records_are_frozen_dataclasses_with_an_id_and_a_key(record: Any) -> Non
         setattr(record, fields(record)[0].name, None)
 
 
+@pytest.mark.parametrize(
+    ("record", "related"),
+    [
+        (SHARES, ()),
+        (UNITS, (("nav", "investments", NAV.entity_id),)),
+        (replace(UNITS, price_date=None), ()),
+        (SUBSCRIPTION, ()),
+        (
+            ORDER,
+            (
+                ("settlement_transaction", "transactions", "TX-960"),
+                ("booking", "bookings", "booking/BK-2"),
+            ),
+        ),
+        (NAV, ()),
+    ],
+)
+def test_investments_refer_to_what_the_bank_states(record: Record, related: tuple[tuple[str, str, str], ...]) -> None:
+    told = DOMAINS["investments"].relate(record)
+    assert tuple((one.relation, one.domain, one.entity_id) for one in told) == related
+
+
+def test_a_portfolio_stated_later_is_no_change_of_what_is_held() -> None:
+    later = replace(SHARES, as_of=SHARES.as_of + timedelta(hours=1))
+    assert later == SHARES
+    assert changed_fields(SHARES, later) == ()
+    assert changed_fields(SHARES, replace(SHARES, price=Decimal(1))) == ("price",)
+
+
 def test_ids_of_one_resource_do_not_meet() -> None:
+    assert SHARES.entity_id != replace(SHARES, instrument_type="FUND").entity_id
     one = [replace(LOAN, loan_id="1"), replace(REPAYMENT, repayment_id="1"), replace(INSTALLMENT, loan_id="1")]
     assert len({record.entity_id for record in one}) == 3
 
@@ -280,6 +343,14 @@ def test_ids_of_one_resource_do_not_meet() -> None:
         (BANK_ACCOUNT, False),
         (SHUT, True),
         (BALANCE, False),
+        (SHARES, False),
+        (NAV, True),
+        (ORDER, True),
+        (UNPAID, False),
+        (SUBSCRIPTION, False),
+        (replace(SUBSCRIPTION, status="EXPIRED"), True),
+        (replace(SUBSCRIPTION, status="EXPIRED", filled_quantity=Decimal(1)), False),
+        (replace(ORDER, status=UNKNOWN), False),
     ],
 )
 def test_what_the_bank_may_still_change_is_unsettled(record: Record, settled: bool) -> None:

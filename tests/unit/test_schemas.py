@@ -61,6 +61,7 @@ PERSONAL = {
         "BookingLine.description": "free_text",
         "Booking.policy_ref": "identifier",
     },
+    "investments": {},
     "lending": {},
     "loyalty": {"PointsEntry.description": "free_text"},
     "lifecycle": {},

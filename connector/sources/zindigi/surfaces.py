@@ -10,7 +10,7 @@ from functools import cache
 from importlib.metadata import entry_points
 
 from connector.errors import ConfigurationError
-from connector.sources.zindigi import account, bills, bookings, cards, lending, loyalty, transactions
+from connector.sources.zindigi import account, bills, bookings, cards, investments, lending, loyalty, transactions
 from connector.sources.zindigi.surface import Surface
 
 ENTRY_POINTS = "zindigi_connector.app_session"
@@ -19,6 +19,7 @@ _OWN = (
     transactions.SURFACES,
     cards.SURFACES,
     bills.SURFACES,
+    investments.SURFACES,
     lending.SURFACES,
     loyalty.SURFACES,
     bookings.SURFACES,

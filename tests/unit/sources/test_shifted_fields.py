@@ -34,6 +34,15 @@ FIELDS = [
     (name, field) for name, (_, item) in ENVELOPES.items() for field in item if field not in {"SCHEDULE", "REPAYMENTS"}
 ]
 
+IDENTIFIES = {
+    "loan": "LOAN_ID",
+    "vouchers": "voucher_id",
+    "holdings": "fundId",
+    "orders": "orderId",
+    "nav": "date",
+}
+"""The field that an entry is named by; else `id`."""
+
 
 @pytest.mark.parametrize("shift", SHIFTS)
 @pytest.mark.parametrize(("name", "field"), FIELDS)
@@ -47,8 +56,7 @@ def test_one_shifted_field_is_named(name: str, field: str, shift: str) -> None:
     assert field in bad.reason
     assert "planted" not in bad.reason
     assert "Planted" not in bad.reason
-    identifies = {"loan": "LOAN_ID", "vouchers": "voucher_id"}.get(name, "id")
-    assert (bad.entity_id is None) == (field == identifies)
+    assert (bad.entity_id is None) == (field == IDENTIFIES.get(name, "id"))
     if name != "loan":
         assert isinstance(page.entries[1], Entry)
     if shift == "renamed":
@@ -143,6 +151,16 @@ def test_parts_of_a_loan_without_currency_are_unreadable_with_their_ids() -> Non
         ("vouchers", "vouchers"),
         ("loan", "RESPONSE_CODE"),
         ("loan", "DATA"),
+        ("holdings", "asOf"),
+        ("holdings", "equities"),
+        ("holdings", "funds"),
+        ("orders", "content"),
+        ("orders", "page"),
+        ("orders", "size"),
+        ("orders", "totalPages"),
+        ("orders", "totalElements"),
+        ("nav", "fundId"),
+        ("nav", "navs"),
     ],
 )
 @pytest.mark.parametrize("shift", SHIFTS)
@@ -164,7 +182,9 @@ def test_no_facility_with_something_in_it_is_no_empty_page(data: Any) -> None:
 
 
 @pytest.mark.parametrize("item", [None, 7, "planted", [], True])
-@pytest.mark.parametrize("name", ["transactions", "cards", "authorizations", "points", "vouchers"])
+@pytest.mark.parametrize(
+    "name", ["transactions", "cards", "authorizations", "points", "vouchers", "holdings", "orders", "nav"]
+)
 def test_an_item_that_is_no_object_is_unreadable(name: str, item: Any) -> None:
     entry = one(name, item)
     assert isinstance(entry, Unreadable)
