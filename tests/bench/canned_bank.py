@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,11 +17,11 @@ from email.utils import format_datetime
 from urllib.parse import parse_qsl
 from urllib.request import Request, urlopen
 
+from tests.bench.bank_process import ENDING_SECONDS, bank_process
 from tests.bench.feed import NEWEST, CannedFeed, CannedPage, iban_of, invent_history, profile_of
 
 API = "/zindigi/v2"
 TOKEN = "holder-"
-ENDING_SECONDS = 10.0
 _DATE = format_datetime(NEWEST + timedelta(minutes=30), usegmt=True)
 _FEED = re.compile(rf"{API}/accounts/([A-Z0-9]+)/transactions")
 
@@ -127,17 +126,9 @@ class RunningBank:
 @contextmanager
 def running_bank(spec: BankSpec) -> Iterator[RunningBank]:
     """A canned bank in its own process, ended with the block."""
-    numbers = [str(number) for number in (spec.seed, spec.holders, spec.histories, spec.entries, int(spec.tags))]
-    process = subprocess.Popen([sys.executable, "-m", __name__, *numbers], stdout=subprocess.PIPE, text=True)
-    try:
-        if process.stdout is None or not (port := process.stdout.readline().strip()):
-            raise RuntimeError("the canned bank did not start")
-        yield RunningBank(f"http://127.0.0.1:{port}")
-    finally:
-        process.terminate()
-        process.wait(ENDING_SECONDS)
-        if process.stdout is not None:
-            process.stdout.close()
+    numbers = (spec.seed, spec.holders, spec.histories, spec.entries, int(spec.tags))
+    with bank_process(__name__, numbers) as base_url:
+        yield RunningBank(base_url)
 
 
 if __name__ == "__main__":

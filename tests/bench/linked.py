@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -42,6 +42,7 @@ MASTER_KEY = bytes(range(32))
 CONCURRENCY = 16
 """Calls in flight at once: the default limit of the bank's backend, for the connector and for the raw loops alike."""
 DOMAIN = "transactions"
+READINGS_AT_MOST = 10
 _UNPACED = BackendLimits(max_concurrency=CONCURRENCY, rate_per_second=1e9)
 _FROM = datetime(2026, 1, 1, tzinfo=UTC)
 _UNTIL = datetime(2100, 1, 1, tzinfo=UTC)
@@ -72,7 +73,7 @@ class Place:
             vault=VaultSettings(path=self.directory / "vault.db"),
             journal=JournalSettings(kind=self.journal, path=self.directory / "journal.db"),
             kafka=kafka,
-            backends=BackendsSettings(bank=_UNPACED),
+            backends=BackendsSettings(**dict.fromkeys(BackendsSettings.model_fields, _UNPACED)),
             commit=CommitSettings(linger_seconds=linger_seconds),
         )
 
@@ -122,20 +123,20 @@ async def enrol(vault: Vault, number: int) -> str:
     return account_id
 
 
-def link_of(account_id: str, number: int) -> Link:
-    """The link that a holder asks for: transactions, for good."""
-    domains = frozenset({DOMAIN})
+def link_of(account_id: str, number: int, domains: Collection[str]) -> Link:
+    """The link that a holder asks for, for good."""
+    domains = frozenset(domains)
     consent = Consent(f"cns_{number}", domains, _FROM, _UNTIL, "0" * 64, "en")
     return Link(account_id, 0, "app-session", f"holder {number}", domains, consent)
 
 
-async def connect(edges: Edges, settings: Settings, holders: int) -> list[str]:
+async def connect(edges: Edges, settings: Settings, holders: int, domains: Collection[str] = (DOMAIN,)) -> list[str]:
     """Enrol and link `holders`, by commands that a connector applies; their account ids."""
     accounts = [await enrol(edges.vault, number) for number in range(holders)]
     reader = await open_reader(settings, edges.clock)
     try:
         for number, account_id in enumerate(accounts):
-            link = link_of(account_id, number)
+            link = link_of(account_id, number, domains)
             command = Command(f"cmd_{number}", "connect", account_id, edges.clock.now(), link)
             await reader.append_command(command)
     finally:
@@ -172,6 +173,38 @@ class HandDriven(ShardWorker):
         async with anyio.create_task_group() as tasks:
             for _ in range(lanes):
                 tasks.start_soon(lane)
+
+    async def read(self, jobs: Iterable[Job], *, lanes: int = CONCURRENCY) -> None:
+        """Have the job runner do these jobs, so many at a time."""
+        waiting = iter(jobs)
+
+        async def lane() -> None:
+            for job in waiting:
+                await self.runner.run(job, self.accounts[job.account_id])
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(lanes):
+                tasks.start_soon(lane)
+
+    async def read_until_idle(self) -> None:
+        """Read every account until a reading of everything finds nothing.
+
+        Raises:
+            RuntimeError: something still comes up after `READINGS_AT_MOST`.
+        """
+        counts = self.polls.counts
+        for _ in range(READINGS_AT_MOST):
+            before = replace(counts)
+            await self.read_all(self.linked)
+            polls = counts.polls - before.polls
+            if polls and polls == counts.unchanged - before.unchanged:
+                return
+        raise RuntimeError(f"{READINGS_AT_MOST} readings of everything did not come to an end")
+
+    @property
+    def failing(self) -> bool:
+        """Does any read keep failing?"""
+        return any(self._board.failing(account.account_id) for account in self.linked)
 
     @property
     def linked(self) -> list[AccountMemory]:

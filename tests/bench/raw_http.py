@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Protocol
 
 import aiohttp
 import httpx
@@ -14,8 +15,15 @@ from tests.bench.feed import iban_of
 from tests.bench.linked import CONCURRENCY
 
 PAGE_LIMIT = 100
-Get = Callable[[str, dict[str, str], dict[str, str]], Awaitable[tuple[bytes, str | None]]]
-"""(path, parameters, headers) → body and entity tag."""
+
+
+class Ask(Protocol):
+    """One request: a POST where there is `content`, else a GET."""
+
+    async def __call__(
+        self, path: str, parameters: dict[str, str], headers: dict[str, str], content: bytes | None = None
+    ) -> tuple[bytes, str | None]:
+        """Body and entity tag."""
 
 
 def headers_of(number: int) -> dict[str, str]:
@@ -32,7 +40,7 @@ _COMMON = {"X-App-Version": "4.2.0", "Accept": "application/json", "Accept-Encod
 
 
 @asynccontextmanager
-async def httpx_get(base_url: str) -> AsyncIterator[Get]:
+async def httpx_get(base_url: str) -> AsyncIterator[Ask]:
     """httpx over httpx-aiohttp: what the connector's source is made of."""
 
     def session() -> aiohttp.ClientSession:
@@ -43,26 +51,32 @@ async def httpx_get(base_url: str) -> AsyncIterator[Get]:
     transport = AiohttpTransport(trust_env=False, client=session)
     async with httpx.AsyncClient(base_url=base_url, transport=transport, headers=_COMMON, trust_env=False) as client:
 
-        async def get(path: str, parameters: dict[str, str], headers: dict[str, str]) -> tuple[bytes, str | None]:
-            response = await client.get(path, params=parameters, headers=headers)
+        async def ask(
+            path: str, parameters: dict[str, str], headers: dict[str, str], content: bytes | None = None
+        ) -> tuple[bytes, str | None]:
+            method = "GET" if content is None else "POST"
+            response = await client.request(method, path, params=parameters, headers=headers, content=content)
             return response.content, response.headers.get("etag")
 
-        yield get
+        yield ask
 
 
 @asynccontextmanager
-async def aiohttp_get(base_url: str) -> AsyncIterator[Get]:
+async def aiohttp_get(base_url: str) -> AsyncIterator[Ask]:
     """aiohttp alone."""
     connector = aiohttp.TCPConnector(limit=CONCURRENCY)
     async with aiohttp.ClientSession(
         base_url, connector=connector, cookie_jar=aiohttp.DummyCookieJar(), headers=_COMMON
     ) as client:
 
-        async def get(path: str, parameters: dict[str, str], headers: dict[str, str]) -> tuple[bytes, str | None]:
-            async with client.get(path, params=parameters, headers=headers) as response:
+        async def ask(
+            path: str, parameters: dict[str, str], headers: dict[str, str], content: bytes | None = None
+        ) -> tuple[bytes, str | None]:
+            method = "GET" if content is None else "POST"
+            async with client.request(method, path, params=parameters, headers=headers, data=content) as response:
                 return await response.read(), response.headers.get("ETag")
 
-        yield get
+        yield ask
 
 
 CLIENTS = {"httpx": httpx_get, "aiohttp": aiohttp_get}

@@ -81,10 +81,15 @@ async def _prepare(place: Place, base_url: str, known: Sequence[Original], holde
         await populate(edges, known, holders)
 
 
-async def _measure(place: Place, base_url: str, gauge: Gauge, holders: int, entities: int) -> Footprint:
-    warm = Place.fresh(place.directory.parent, None).settings(base_url)
-    async with opened_edges(warm) as edges, worker_of(edges, worker_options(warm)).opened_by_hand():
+async def open_empty(parent: Path, base_url: str) -> None:
+    """Open a connector without accounts and close it: what is loaded for any number of them is loaded."""
+    settings = Place.fresh(parent, None).settings(base_url)
+    async with opened_edges(settings) as edges, worker_of(edges, worker_options(settings)).opened_by_hand():
         pass
+
+
+async def _measure(place: Place, base_url: str, gauge: Gauge, holders: int, entities: int) -> Footprint:
+    await open_empty(place.directory.parent, base_url)
     read = GAUGES[gauge]
     settings = place.settings(base_url)
     if gauge == "Python heap":

@@ -31,6 +31,10 @@ class Scale:
     change_windows: tuple[int, ...] = (50, 500)
     change_holders: int = 10
     changes: int = 20
+    hour_accounts: int = 1_000
+    hour_active: int = 220
+    hour_adults: int = 3
+    """Accounts with all domains; how many of them are read while the bank lives on; lives of each kind of adult."""
 
 
 FULL = Scale()
@@ -44,6 +48,8 @@ QUICK = Scale(
     restore_records=6_000,
     resident_points=((100, 20), (500, 20), (100, 100)),
     changes=4,
+    hour_accounts=66,
+    hour_active=33,
 )
 """For a look: the figures are rough."""
 
