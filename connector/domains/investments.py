@@ -53,7 +53,7 @@ class Holding:
     quantity: Decimal
     average_cost: Decimal
     price: Decimal
-    price_date: date | None
+    priced_on: date | None
     market_value: Decimal
     cost_value: Decimal
     currency: str
@@ -131,18 +131,18 @@ class Nav:
     KIND: ClassVar[str] = "nav"
 
     fund_id: str
-    nav_date: date
+    valued_on: date
     nav: Decimal
     published_at: datetime
     published_at_source: str
 
     @property
     def entity_id(self) -> str:
-        return nav_entity(self.fund_id, self.nav_date)
+        return nav_entity(self.fund_id, self.valued_on)
 
     @property
     def booking_key(self) -> BookingKey:
-        return BookingKey(midnight_micros(self.nav_date), "")
+        return BookingKey(midnight_micros(self.valued_on), "")
 
     @property
     def settled(self) -> bool:
@@ -150,7 +150,7 @@ class Nav:
 
     @property
     def effective(self) -> date:
-        return self.nav_date
+        return self.valued_on
 
 
 def _name_holding(op: str, before: Record | None, after: Holding) -> str:
@@ -183,9 +183,9 @@ def _name_event(op: str, before: Record | None, after: Record | None) -> str:
 
 def _relate(record: Record) -> tuple[Related, ...]:
     if isinstance(record, Holding):
-        if record.instrument_type != FUND or record.price_date is None:
+        if record.instrument_type != FUND or record.priced_on is None:
             return ()
-        return (Related("nav", "investments", nav_entity(record.instrument_id, record.price_date)),)
+        return (Related("nav", "investments", nav_entity(record.instrument_id, record.priced_on)),)
     if not isinstance(record, Order):
         return ()
     stated = (

@@ -279,7 +279,7 @@ SHARES = Holding(
     quantity=Decimal("9999999999999999.00000000"),
     average_cost=Decimal("83.12000000"),
     price=Decimal("84.50000000"),
-    price_date=None,
+    priced_on=None,
     market_value=Decimal("8450.00"),
     cost_value=Decimal("8312.00"),
     currency="PKR",
@@ -294,7 +294,7 @@ UNITS = Holding(
     quantity=Decimal("123.45670000"),
     average_cost=Decimal("52.11000000"),
     price=Decimal("52.53100001"),
-    price_date=date(2026, 2, 27),
+    priced_on=date(2026, 2, 27),
     market_value=Decimal("6485.31"),
     cost_value=Decimal("6433.33"),
     currency="PKR",
@@ -344,7 +344,7 @@ SUBSCRIPTION = replace(
 )
 NAV = Nav(
     fund_id="F-INC-02",
-    nav_date=date(2026, 2, 27),
+    valued_on=date(2026, 2, 27),
     nav=Decimal("52.53100001"),
     published_at=datetime(2026, 2, 27, 13, 45, tzinfo=UTC),
     published_at_source="1772199900000",

@@ -44,7 +44,8 @@ KINDS: dict[str, set[str]] = {
 IDS = frozenset(
     {
         "items.id", "DATA.LOANS.LOAN_ID", "DATA.LOANS.SCHEDULE.INSTALLMENT_NO", "DATA.LOANS.REPAYMENTS.REPAYMENT_ID",
-        "entries.id", "vouchers.voucher_id", "cards.id",
+        "entries.id", "vouchers.voucher_id", "cards.id", "equities.symbol", "funds.fundId",
+        "content.orderId", "navs.date",
     }
 )  # fmt: skip
 """The fields of which every record has one."""

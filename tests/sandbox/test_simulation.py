@@ -104,7 +104,7 @@ def test_no_entity_returns_to_an_earlier_body_and_no_wire_id_is_used_twice() -> 
 
 
 def test_lives_hold_everything_that_can_happen() -> None:
-    bank = stepped(8, 240)
+    bank = stepped(9, 240)
     seen: Counter[str] = Counter()
     for ledger in ledgers(bank):
         for entity, versions in ledger.history.items():

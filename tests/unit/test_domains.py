@@ -278,7 +278,7 @@ def test_records_are_frozen_dataclasses_with_an_id_and_a_key(record: Any) -> Non
     [
         (SHARES, ()),
         (UNITS, (("nav", "investments", NAV.entity_id),)),
-        (replace(UNITS, price_date=None), ()),
+        (replace(UNITS, priced_on=None), ()),
         (SUBSCRIPTION, ()),
         (
             ORDER,

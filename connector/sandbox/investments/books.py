@@ -35,13 +35,13 @@ def paisa_of(quantity: Decimal, price: Decimal) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """A position; `price_date` is the day of the price, which is told of funds only."""
+    """A position; `priced_on` is the day of the price, which is told of funds only."""
 
     instrument: Instrument
     quantity: Decimal
     cost_paisa: int
     price: Decimal
-    price_date: date
+    priced_on: date
 
     @property
     def average(self) -> Decimal:
@@ -68,7 +68,7 @@ class Holding:
             "units": str(self.quantity.quantize(_FOUR)),
             "averageNav": str(self.average),
             "nav": str(self.price),
-            "navDate": self.price_date.isoformat(),
+            "navDate": self.priced_on.isoformat(),
         }
 
 
@@ -223,7 +223,7 @@ class Investments:
         """A position is valued anew; one with nothing left is not."""
         held = self.holdings.get(entity)
         if held is not None and held.quantity:
-            self._hold(replace(held, price=price, price_date=day), at)
+            self._hold(replace(held, price=price, priced_on=day), at)
 
     def publish(
         self, fund: Instrument, day: date, value: Decimal, at: datetime, *, published_at: datetime | None = None

@@ -108,7 +108,7 @@ def _reprice(orders: Orders, mutation: Mutation, now: datetime) -> None:
     if held is None:
         raise MutationError("there is no position to value anew")
     price = held.price + held.instrument.step * (mutation.amount or orders.serial())
-    books.reprice(held.instrument.entity, price, held.price_date, now)
+    books.reprice(held.instrument.entity, price, held.priced_on, now)
 
 
 def _value(orders: Orders, mutation: Mutation, now: datetime) -> None:

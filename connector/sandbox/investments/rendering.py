@@ -36,7 +36,7 @@ def _holding(_entity: str, _iban: str | None, body: Wire) -> Expected:
             "quantity": Decimal(body["quantity"]),
             "average_cost": Decimal(body["averageCost"]),
             "price": Decimal(body["marketPrice"]),
-            "price_date": None,
+            "priced_on": None,
         }
     return {
         **common,
@@ -47,7 +47,7 @@ def _holding(_entity: str, _iban: str | None, body: Wire) -> Expected:
         "quantity": Decimal(body["units"]),
         "average_cost": Decimal(body["averageNav"]),
         "price": Decimal(body["nav"]),
-        "price_date": date.fromisoformat(body["navDate"]),
+        "priced_on": date.fromisoformat(body["navDate"]),
     }
 
 
@@ -80,7 +80,7 @@ def _order(_entity: str, _iban: str | None, body: Wire) -> Expected:
 def _nav(entity: str, _iban: str | None, body: Wire) -> Expected:
     return {
         "fund_id": entity.split("/")[1],
-        "nav_date": date.fromisoformat(body["date"]),
+        "valued_on": date.fromisoformat(body["date"]),
         "nav": Decimal(body["nav"]),
         "published_at": _instant(body["publishedAt"]),
         "published_at_source": str(body["publishedAt"]),

@@ -275,7 +275,7 @@ def restate(life: Life, fund: Instrument, day: date, now: datetime) -> None:
     value = (nav.value * Decimal("1.0007")).quantize(fund.step)
     life.investments.publish(fund, day, value, now)
     held = life.investments.holdings[fund.entity]
-    if held.price_date == day:
+    if held.priced_on == day:
         life.investments.reprice(fund.entity, value, day, now)
 
 

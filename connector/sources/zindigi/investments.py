@@ -137,7 +137,7 @@ def _read_equity(item: object, as_of: datetime, unknown: UnknownFields) -> Entry
         quantity=wire.quantity,
         average_cost=wire.average_cost,
         price=wire.market_price,
-        price_date=None,
+        priced_on=None,
         market_value=wire.market_value,
         cost_value=wire.cost_value,
         currency=wire.currency,
@@ -161,7 +161,7 @@ def _read_fund(item: object, as_of: datetime, unknown: UnknownFields) -> Entry |
         quantity=wire.units,
         average_cost=wire.average_nav,
         price=wire.nav,
-        price_date=wire.nav_date,
+        priced_on=wire.nav_date,
         market_value=wire.market_value,
         cost_value=wire.cost_value,
         currency=wire.currency,
@@ -226,7 +226,7 @@ def _read_nav(fund_id: str, item: object, unknown: UnknownFields) -> Entry | Unr
         return Unreadable(digest, str(error), nav_entity(fund_id, day), BookingKey(midnight_micros(day), ""))
     record = Nav(
         fund_id=fund_id,
-        nav_date=wire.date,
+        valued_on=wire.date,
         nav=wire.nav,
         published_at=wire.published_at.instant,
         published_at_source=wire.published_at.source,
