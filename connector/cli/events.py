@@ -40,7 +40,7 @@ def events(
     Args:
         follow: Wait for more; Ctrl-C ends it.
         account: Only of this account: its id, the beginning of it, or its label.
-        domain: Only of this domain (transactions, lending, loyalty, lifecycle). May be given again.
+        domain: Only of this domain: one of those that links cover, or lifecycle. May be given again.
         json: The whole event as one JSON object a line. Amounts are strings.
         raw: Topic, a tab, and the value's bytes in hex: what examples/ decode with schemas/ alone.
         flags: Where settings come from.
