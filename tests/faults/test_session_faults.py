@@ -40,7 +40,7 @@ async def test_an_expired_token_costs_one_refresh_for_all_who_wait(world: World)
         world.strike("expire_token", holder="adult")
         account = next(iter(a for a in worker.accounts.values() if a.link and a.link.label == "adult"))
         jobs = [Job(account.account_id, *key) for key in account.resources]
-        assert len(jobs) == 4
+        assert len(jobs) >= 4
         async with anyio.create_task_group() as tasks:
             for job in jobs:
                 tasks.start_soon(worker.runner.run, job, account)
