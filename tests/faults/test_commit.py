@@ -51,7 +51,7 @@ def unsure(trouble: dict[int, str], lost: Lost, journal: Any) -> Journal:
             raise self._unusable
 
     shard_type = type("Unsure", (journal.shard_type,), {"commit": commit})
-    return changed(journal, shard_type)
+    return dropping(lost, changed(journal, shard_type))
 
 
 def refusing(topics: set[str], lost: Lost, journal: Any) -> Journal:
@@ -66,6 +66,19 @@ def refusing(topics: set[str], lost: Lost, journal: Any) -> Journal:
         await super(shard_type, self).commit(commit)
 
     shard_type = type("Refusing", (journal.shard_type,), {"commit": commit})
+    return dropping(lost, changed(journal, shard_type))
+
+
+def dropping(lost: Lost, journal: Any) -> Journal:
+    """What other polls had read when a shard was dropped is lost, too: the bank is told once nobody reads any more."""
+
+    async def release(self: Any) -> None:
+        if self._unusable is not None:
+            for tell in lost:
+                tell()
+        await super(shard_type, self).release()
+
+    shard_type = type("Dropping", (journal.shard_type,), {"release": release})
     return changed(journal, shard_type)
 
 
