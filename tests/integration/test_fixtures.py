@@ -27,7 +27,7 @@ COUNTS: dict[str, dict[str, int]] = {
     "brokerage.portfolio": {"holding": 5},
     "brokerage.orders.first": {"order": 8},
     "brokerage.orders.last": {"order": 7},
-    "brokerage.nav": {"nav": 9},
+    "brokerage.nav": {"nav": 11},
     "z-miles.ledger.first": {"points_entry": 3},
     "z-miles.ledger.last": {"points_entry": 3},
     "z-miles.summary": {"voucher": 4},
