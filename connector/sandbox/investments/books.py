@@ -232,6 +232,9 @@ class Investments:
         nav = Nav(fund, day, value, published_at or at)
         known = self.navs.setdefault(fund.id, {})
         if day not in known:
+            if nav.entity in self.ledger.history:
+                # Withdrawn once is withdrawn for good: an id is never used again.
+                return
             # As a date it has no time: what orders the days is their beginning.
             resource, booking = f"nav/{fund.id}", micros(midnight(day))
             self.ledger.create(nav.entity, nav.body(), at, resource=resource, booking=booking)

@@ -182,7 +182,8 @@ def fill(life: Life, hand: Hand, order_id: str, now: datetime, quantity: Decimal
     if order is None or order.status not in OPEN:
         return
     instrument, day = order.instrument, local_date(now)
-    price = books.market.price(instrument, day)
+    published = books.navs.get(instrument.id, {}).get(day)
+    price = published.value if published else books.market.price(instrument, day)
     held = books.holdings.get(instrument.entity)
     if order.amount_paisa is not None:
         wanted = (Decimal(order.amount_paisa).scaleb(-2) / price).quantize(_UNIT, ROUND_DOWN)
@@ -194,6 +195,9 @@ def fill(life: Life, hand: Hand, order_id: str, now: datetime, quantity: Decimal
         end(life, hand, order_id, "REJECTED", now)
         return
     books.fill(order_id, wanted, price, now, day)
+    if instrument.type == "FUND":
+        # What it was dealt at is the value of the day, published by now.
+        books.publish(instrument, day, price, now)
     if held is None and not gives_away:
         _open(life, instrument, now)
     if books.orders[order_id].status == "FILLED":
