@@ -78,11 +78,16 @@ class RawPage:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page understood: its entries in the feed's own order, and how to go on (`next_cursor` None: terminal page)."""
+    """A page understood: its entries in the feed's own order, and how to go on (`next_cursor` None: terminal page).
+
+    `total` is how many entries the whole feed has, where the bank states it: pages that are numbered shift when an
+    entry comes or goes, and the total tells.
+    """
 
     entries: tuple[Entry | Unreadable, ...]
     next_cursor: str | None
     unknown_fields: Mapping[str, int] = field(default_factory=dict)
+    total: int | None = None
 
 
 class Source(Protocol):

@@ -20,8 +20,10 @@ WIDTH: Final = 75
 _DOMAINS: Final = {
     "account": "name, CNIC, mobile number and e-mail address; tier; every bank account, its status and balance",
     "transactions": "every entry of every bank account: amount, time, other party, balance",
+    "cards": "cards, their status and limits, and each use of them: amount, time, merchant",
     "bills": "bills presented to you: biller, consumer number, amount, due date, payment",
     "bookings": "travel, cinema, hotel, e-voucher and insurance orders; never a code that spends a voucher",
+    "investments": "shares and funds held, orders, and what a fund's unit is worth",
     "lending": "Advance Cash loans, their schedules and repayments",
     "loyalty": "Z-Miles points and vouchers",
 }

@@ -23,7 +23,11 @@ TOPICS: Final = (*DOMAINS, LIFECYCLE)
 _COLOURS: Final = {"c": "green", "u": "yellow", "d": "red", "r": "cyan", "s": "blue"}
 _ACCOUNT_WIDTH: Final = 8
 _TOPIC_WIDTH: Final = 12
-_SHOWN_FIELDS: Final = ("status", "rail", "product", "kind", "title", "action")
+_AMOUNTS: Final = ("amount", "outstanding", "balance", "total", "market_value", "nav")
+"""Of these the first that a record states."""
+_SHOWN_FIELDS: Final = (
+    "status", "state", "tier", "rail", "side", "instrument_id", "product", "category", "kind", "title", "action",
+)  # fmt: skip
 
 
 def events(
@@ -40,7 +44,7 @@ def events(
     Args:
         follow: Wait for more; Ctrl-C ends it.
         account: Only of this account: its id, the beginning of it, or its label.
-        domain: Only of this domain (transactions, lending, loyalty, lifecycle). May be given again.
+        domain: Only of this domain: one of those that links cover, or lifecycle. May be given again.
         json: The whole event as one JSON object a line. Amounts are strings.
         raw: Topic, a tab, and the value's bytes in hex: what examples/ decode with schemas/ alone.
         flags: Where settings come from.
@@ -98,13 +102,15 @@ def summary(told: dict[str, Any]) -> str:
     side = told.get("after") or told.get("before") or {}
     record: dict[str, Any] = next((value for value in side.values() if value is not None), {})
     words = []
-    if "amount" in record:
-        words.append(f"{record['amount']} {record['currency']}")
-    elif "outstanding" in record:
-        words.append(f"{record['outstanding']} {record['currency']} owed")
+    stated = next((name for name in _AMOUNTS if record.get(name) is not None), None)
+    if stated is not None:
+        owed = " owed" if stated == "outstanding" else ""
+        words.append(f"{record[stated]} {record.get('currency') or ''}".rstrip() + owed)
     elif "points" in record:
         words.append(f"{record['points']:+d} points")
     told_by_name = told["event_type"].upper()
-    shown = [str(record[name]) for name in _SHOWN_FIELDS if record.get(name) is not None]
+    # What an order is for may say where somebody is going.
+    silent = {"title"} if "category" in record else set()
+    shown = [str(record[name]) for name in _SHOWN_FIELDS if record.get(name) is not None and name not in silent]
     words += [word for word in shown if not told_by_name.endswith(word.replace("_", ""))]
     return f"  {' '.join(words)}" if words else ""

@@ -61,7 +61,7 @@ def connect(
     Args:
         msisdn: The holder's mobile number, +923xxxxxxxxx; asked for if left out.
         label: Your own name for the link: small letters, digits, hyphens; nothing personal.
-        domains: What may be read: transactions, lending, loyalty. All of them if left out.
+        domains: What may be read, such as transactions and cards. Every domain if left out.
         days: For how many days consent is given, 1 to 365.
         yes: The holder has accepted the consent text already: it is shown, but not asked about.
         wait_seconds: How long to wait for a running connector to take the link up.
@@ -203,7 +203,7 @@ def accept_removals(
 
     Args:
         account: Account id, the beginning of one, or a label.
-        domain: transactions, lending or loyalty.
+        domain: One of the domains, such as transactions.
         wait_seconds: How long to wait for a running connector to apply it.
         flags: Where settings come from.
     """

@@ -11,6 +11,8 @@ from importlib.metadata import entry_points
 from connector.domains.account import ACCOUNT
 from connector.domains.bills import BILLS
 from connector.domains.bookings import BOOKINGS
+from connector.domains.cards import CARDS
+from connector.domains.investments import INVESTMENTS
 from connector.domains.lending import LENDING
 from connector.domains.loyalty import LOYALTY
 from connector.domains.model import Domain
@@ -60,4 +62,6 @@ def _announced() -> tuple[Domain, ...]:
     return tuple(domains)
 
 
-DOMAINS: dict[str, Domain] = _registered((ACCOUNT, TRANSACTIONS, BILLS, LENDING, LOYALTY, BOOKINGS, *_announced()))
+DOMAINS: dict[str, Domain] = _registered(
+    (ACCOUNT, TRANSACTIONS, CARDS, BILLS, INVESTMENTS, LENDING, LOYALTY, BOOKINGS, *_announced())
+)

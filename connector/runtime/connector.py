@@ -199,6 +199,7 @@ def source_options(settings: Settings) -> ZindigiOptions:
         refresh_margin_seconds=settings.session.refresh_margin_seconds,
         refresh_deadline_seconds=settings.session.refresh_deadline_seconds,
         transactions_page_limit=settings.polling.page_limit,
+        orders_page_size=settings.polling.page_limit,
     )
 
 

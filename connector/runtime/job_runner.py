@@ -168,9 +168,11 @@ class JobRunner:
         if resource is None:
             return self._board.interval(job)
         before = account.resources
-        polled = await self._polls.poll(account, resource, self._commits)
-        if account.resources is not before:
-            self._board.put_new(Job(account.account_id, *key) for key in account.resources)
+        try:
+            polled = await self._polls.poll(account, resource, self._commits)
+        finally:
+            if account.resources is not before:
+                self._board.put_new(Job(account.account_id, *key) for key in account.resources)
         if resource.kind.steering and polled.changed:
             self._board.put(Job(account.account_id, "", PROFILE), 0.0)
         # The first complete read follows the backfill at once: only then can removals be found.

@@ -140,7 +140,9 @@ class Poller:
             return
         walk = _Walk(request, self._source.normalise(resource, raw.body), raw.fetched_at)
         joined = hashlib.blake2b(self._digest(raw), digest_size=16)
-        while walk.next_cursor is not None:
+        # A newest-first feed that cannot be asked for a far end is read down to it, and no further.
+        reach = lower if resource.kind.feed is Feed.NEWEST_FIRST else None
+        while walk.next_cursor is not None and not _ends_below(walk.page, reach):
             joined.update(self._digest(await self._follow(resource, walk, gate)))
         walk.require_still()
         digest = joined.digest()
@@ -151,7 +153,7 @@ class Poller:
         if digest == memory.meta.sweep_digest:
             yield Reading(depth, raw.asked_at, walk.fetched_at, consent_id, digest=digest, etag=raw.etag)
             return
-        read = Read(depth, tuple(walk.entries), complete=True, lower=lower)
+        read = Read(depth, _from(reach, walk.entries), complete=True, lower=lower)
         yield Reading(
             depth, raw.asked_at, walk.fetched_at, consent_id, read, digest, raw.etag, unknown_fields=walk.unknown_fields
         )
@@ -204,6 +206,7 @@ class _Walk:
         self.entries: list[Entry | Unreadable] = list(page.entries)
         self.unknown_fields: dict[str, int] = dict(page.unknown_fields)
         self.next_cursor = page.next_cursor
+        self._total = page.total
         self._cursors = {page.next_cursor}
         self._overlap: tuple[Entry | Unreadable, ...] = ()
 
@@ -215,8 +218,10 @@ class _Walk:
         """Join the page that the cursor led to.
 
         Raises:
-            CursorError: it leads back to where the read has been.
+            CursorError: it leads back to where the read has been, or the feed has grown or shrunk since the first page.
         """
+        if page.total != self._total:
+            raise CursorError("an entry came or went while paging")
         if page.next_cursor is not None and page.next_cursor in self._cursors:
             raise CursorError("the bank repeated a cursor")
         self._cursors.add(page.next_cursor)
@@ -250,6 +255,28 @@ def _sweep(resource: Resource, memory: ResourceMemory) -> tuple[PageRequest, Boo
     if resource.kind.feed is Feed.ASCENDING:
         return PageRequest(after=BookingKey(lower.order - 1, "")), lower
     return PageRequest(since=karachi_day(lower)), lower
+
+
+def _ends_below(page: Page, lower: BookingKey | None) -> bool:
+    """Whether a newest-first page reaches below `lower`: everything at or above it was shown by then.
+
+    A page that is not in order says nothing of what follows it.
+    """
+    if lower is None:
+        return False
+    keys = [key for entry in page.entries if (key := _key(entry)) is not None]
+    return bool(keys) and keys[-1] < lower and keys == sorted(keys, reverse=True)
+
+
+def _from(lower: BookingKey | None, entries: list[Entry | Unreadable]) -> tuple[Entry | Unreadable, ...]:
+    """The entries without those that stand below `lower`, of which the read says nothing."""
+    if lower is None:
+        return tuple(entries)
+    return tuple(entry for entry in entries if (key := _key(entry)) is None or key >= lower)
+
+
+def _key(entry: Entry | Unreadable) -> BookingKey | None:
+    return entry.record.booking_key if isinstance(entry, Entry) else entry.key
 
 
 def _nothing_new_below(page: Page, known: Mapping[str, EntityState]) -> bool:

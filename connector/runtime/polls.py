@@ -60,15 +60,24 @@ def _mode(depth: Depth, *, live: bool) -> str:
     return Depth.WHOLE.value if depth is Depth.RECONCILE and not live else depth.value
 
 
-def _resources_after(
-    account: AccountMemory, resource: Resource, observation: Observation
-) -> dict[tuple[str, str], Resource]:
-    """What can be read once an observation is committed: a new card brings its authorisations."""
-    has_parts = any(kind.parts_of == resource.kind.name for kind in DOMAINS[resource.domain].resources)
-    if account.profile is None or not has_parts:
-        return account.resources
+async def _commit(
+    account: AccountMemory, resource: Resource, observation: Observation, write: Write, commits: CommitLoop
+) -> None:
+    """Commit what an observation showed, and have its parts read from then on: a new card brings its authorisations.
+
+    Others of the stream are committed meanwhile, perhaps in the same commit: they must know of the parts before, lest
+    one of them tells the backfill complete without them. What can be read afterwards is what was committed.
+    """
+    profile = account.profile
+    if profile is None or all(kind.parts_of != resource.kind.name for kind in DOMAINS[resource.domain].resources):
+        await commits.submit(write)
+        return
     seen = {(resource.domain, resource.name): observation.believed.values()}
-    return resources_of(account, account.profile, seen)
+    account.resources = resources_of(account, profile, seen)
+    try:
+        await commits.submit(write)
+    finally:
+        account.resources = resources_of(account, account.profile or profile)
 
 
 class Polls:
@@ -161,7 +170,6 @@ class Polls:
         observation = observe(known, reading.read, accept_removals=memory.accept_removals)
         memory.quarantined = observation.vanished > 0
         self.counts.quarantined += len(observation.quarantined)
-        resources = _resources_after(account, resource, observation)
         write = prepare(
             account,
             resource,
@@ -177,15 +185,12 @@ class Polls:
                 mode=_mode(reading.depth, live=live),
             ),
             domain=DOMAINS[resource.domain],
-            expected=frozenset(name for domain, name in resources if domain == resource.domain),
         )
         doubtful = observation.suspicion.beyond(memory.suspicion)
         changed = write is not None and bool(write.changes)
         if write is not None:
-            await commits.submit(write)
+            await _commit(account, resource, observation, write, commits)
             self.counts.committed += 1
-            # Not what was worked out before: meanwhile the login may have come to hold something else.
-            account.resources = _resources_after(account, resource, observation)
         else:
             memory.suspicion = observation.suspicion
         self._note(resource, memory, reading, complete=observation.complete)

@@ -25,8 +25,8 @@ class Write:
 
     `opened` is the resource's window as committed, `changes` what is different, `meta` what else will be remembered;
     `kind` is None for what is not read from the bank. A write that `opens` opens a stream that is new or closed.
-    `resources_expected` are the names that must all be backfilled before the stream is live. `closes` is the reason for
-    which the stream ends. `gated` writes pass the consent gate again before they are committed.
+    `closes` is the reason for which the stream ends. `gated` writes pass the consent gate again before they are
+    committed.
     """
 
     account: AccountMemory
@@ -45,12 +45,18 @@ class Write:
     raw_digests: Mapping[str, bytes] = field(default_factory=dict)
     below_floor: tuple[str, ...] = ()
     quarantined: tuple[Unreadable, ...] = ()
-    resources_expected: frozenset[str] = frozenset()
     opens: bool = False
     closes: str | None = None
     links: tuple[Link, ...] = ()
     commands_applied: tuple[str, ...] = ()
     gated: bool = True
+
+    @property
+    def resources_expected(self) -> frozenset[str]:
+        """The names that must all be backfilled before the stream is live, as far as is known when this is asked."""
+        if not self.opens:
+            return frozenset()
+        return frozenset(name for domain, name in self.account.resources if domain == self.domain)
 
     @property
     def sighting(self) -> Sighting:
@@ -70,7 +76,6 @@ def prepare(
     opened: Opened,
     source: Provenance,
     domain: Domain,
-    expected: frozenset[str],
 ) -> Write | None:
     """What a read wants committed; None when there is nothing to tell and nothing that must survive a restart.
 
@@ -104,7 +109,6 @@ def prepare(
         raw_digests=observation.raw_digests,
         below_floor=observation.below_floor,
         quarantined=observation.quarantined,
-        resources_expected=expected,
         opens=True,
     )
 

@@ -20,7 +20,13 @@ from connector.sandbox.bills import routines as bills_routines
 from connector.sandbox.bookings import commands as bookings_commands
 from connector.sandbox.bookings import endpoints as bookings_endpoints
 from connector.sandbox.bookings import routines as bookings_routines
+from connector.sandbox.cards import commands as cards_commands
+from connector.sandbox.cards import endpoints as cards_endpoints
+from connector.sandbox.cards import routines as cards_routines
 from connector.sandbox.gateway import Endpoint
+from connector.sandbox.investments import commands as investments_commands
+from connector.sandbox.investments import endpoints as investments_endpoints
+from connector.sandbox.investments import routines as investments_routines
 from connector.sandbox.ledger import Domain
 from connector.sandbox.lending import commands as lending_commands
 from connector.sandbox.lending import endpoints as lending_endpoints
@@ -68,11 +74,23 @@ DEPARTMENTS: dict[Domain, Department] = {
         transactions_routines.ROUTINES,
         transactions_commands.obey,
     ),
+    "cards": Department(
+        cards_endpoints.ENDPOINTS,
+        cards_endpoints.resources,
+        cards_routines.ROUTINES,
+        cards_commands.obey,
+    ),
     "bills": Department(
         bills_endpoints.ENDPOINTS,
         lambda _: ["bills"],
         bills_routines.ROUTINES,
         bills_commands.obey,
+    ),
+    "investments": Department(
+        investments_endpoints.ENDPOINTS,
+        investments_endpoints.resources,
+        investments_routines.ROUTINES,
+        investments_commands.obey,
     ),
     "lending": Department(
         lending_endpoints.ENDPOINTS,

@@ -40,7 +40,7 @@ Kind: TypeAlias = Literal[
     "field_missing",
     "hide_entry",
 ]
-Backend: TypeAlias = Literal["auth", "bank", "advance_cash", "z_miles"]
+Backend: TypeAlias = Literal["auth", "bank", "brokerage", "advance_cash", "z_miles"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 FIELD_KINDS: tuple[Kind, ...] = ("field_renamed", "field_retyped", "field_missing")
 

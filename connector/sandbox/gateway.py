@@ -19,6 +19,7 @@ from connector.sandbox.wire import Json, dumps, etag
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from datetime import datetime
 
     from starlette.requests import Request
 
@@ -72,7 +73,8 @@ Answer: TypeAlias = "Callable[[Bank, Call], Reply]"
 class Endpoint:
     """One operation of one backend, with the query parameters it knows.
 
-    `visit` says which resource a call reads, where it reads one; `identify` whom it concerns, allowed or not.
+    `visit` says which resource a call reads, where it reads one; `identify` whom it concerns, allowed or not; `refuse`
+    is how the backend puts a refusal.
     """
 
     method: str
@@ -82,6 +84,7 @@ class Endpoint:
     needs_session: bool = True
     visit: Callable[[Bank, Call], Visit] | None = None
     query: frozenset[str] = frozenset()
+    refuse: Callable[[Refusal, datetime], Reply] = field(default=lambda refusal, _: refusal.reply())
     identify: Callable[[Bank, Call], str | None] = field(
         default=lambda bank, call: bank.desk.holder_of(access=call.access)
     )
@@ -103,9 +106,11 @@ async def handle(bank: Bank, endpoint: Endpoint, request: Request) -> Delivery:
         if endpoint.needs_session:
             bank.desk.authorise(call.access or "", call.device_id)
         unknown = set(call.query) - endpoint.query
-        reply = endpoint.answer(bank, call) if not unknown else _unknown_parameter(unknown).reply()
+        if unknown:
+            raise _unknown_parameter(unknown)
+        reply = endpoint.answer(bank, call)
     except Refusal as refusal:
-        reply = refusal.reply()
+        reply = endpoint.refuse(refusal, bank.ledger_now())
     bank.record_call(endpoint.method, endpoint.path, call.msisdn, reply.status)
     if reply.page is None and visit is not None:
         bank.watch.fail(visit)
@@ -194,7 +199,7 @@ def _deliver(bank: Bank, call: Call, reply: Reply, *, gone: bool) -> Delivery:
     content = b"" if reply.status == 204 else dumps(body)
     broken = broken_delivery(bank.faults, call.target, content) if reply.status == 200 else None
     if page is not None and outcome is not None:
-        _watch(bank, page.visit, outcome, intact=broken is None and not gone)
+        _watch(bank, page.visit, outcome, page.total, intact=broken is None and not gone)
         arrive(bank, call.target, page)
     if broken is not None:
         return broken
@@ -212,13 +217,15 @@ def _deliver(bank: Bank, call: Call, reply: Reply, *, gone: bool) -> Delivery:
     return response if slow is None else Trickle(response, slow.seconds, bank.clock)
 
 
-def _watch(bank: Bank, visit: Visit, outcome: Outcome, *, intact: bool) -> None:
+def _watch(bank: Bank, visit: Visit, outcome: Outcome, total: int | None, *, intact: bool) -> None:
     if not intact:
         bank.watch.fail(visit)
         return
     read = bank.watch.serve(visit, outcome.shown, outcome.next_token)
     read.tampered = read.tampered or outcome.tampered
-    read.mutated = read.mutated or outcome.cursor_repeated
+    shifted = read.pages > 1 and read.total != total
+    read.mutated = read.mutated or outcome.cursor_repeated or shifted
+    read.total = total
 
 
 def _tags(header: str) -> set[str]:

@@ -1,4 +1,4 @@
-"""One holder's part of the bank: books, loans, points, acquaintances, and the means to plan what comes next."""
+"""One holder's part of the bank: books, cards, loans, points, acquaintances, and the means to plan what comes next."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING
 from connector.sandbox.account.books import Account
 from connector.sandbox.bills.books import Bills
 from connector.sandbox.bookings.books import Bookings
+from connector.sandbox.cards.books import Cards
+from connector.sandbox.investments.books import Investments
+from connector.sandbox.investments.market import Market
 from connector.sandbox.ledger import DOMAINS, Domain, Ledger
 from connector.sandbox.lending.books import Lending
 from connector.sandbox.loyalty.books import Loyalty
@@ -23,8 +26,8 @@ if TYPE_CHECKING:
     from connector.sandbox.scenario import HolderSpec, Rates
     from connector.sandbox.simulation import Simulation
 
-_PENDING_SHARE: dict[Rail, float] = {"CARD": 1.0, "IBFT": 0.4, "RAAST_P2M": 0.3, "ATM": 0.25}
-_WAYS: dict[PostingWay, float] = {"same_id": 0.45, "replaces": 0.35, "new_id": 0.2}
+_PENDING_SHARE: dict[Rail, float] = {"IBFT": 0.4, "RAAST_P2M": 0.3, "ATM": 0.25}
+WAYS: dict[PostingWay, float] = {"same_id": 0.45, "replaces": 0.35, "new_id": 0.2}
 _NEVER_TOUCHED_LATER: frozenset[Rail] = frozenset({"LOAN_DISBURSAL", "LOAN_REPAYMENT", "ZINDIGI_INTERNAL"})
 _LATEST_AMENDMENT_HOURS = 240.0
 
@@ -54,6 +57,8 @@ class Life:
         self.account = Account(self.ledgers["account"], spec, self.transactions.feeds, simulation.now)
         self.transactions.moved = self.account.follow
         self.bills = Bills(self.ledgers["bills"])
+        self.cards = Cards(self.ledgers["cards"])
+        self.investments = Investments(self.ledgers["investments"], Market(seed))
         self.lending = Lending(self.ledgers["lending"])
         self.loyalty = Loyalty(self.ledgers["loyalty"], int(spec.msisdn[-3:]) * 100_000)
         self.bookings = Bookings(self.ledgers["bookings"])
@@ -80,9 +85,9 @@ class Life:
         """
         pending = hand.rng.random() < _PENDING_SHARE.get(draft.rail, 0.0) and not final
         fate = hand.rng.random()
-        settle_hours = hand.rng.uniform(0.2, 6.0) if draft.rail != "CARD" else hand.rng.uniform(3.0, 40.0)
+        settle_hours = hand.rng.uniform(0.2, 6.0)
         fate_hours = settle_hours + hand.rng.uniform(1.0, _LATEST_AMENDMENT_HOURS - settle_hours)
-        way = hand.rng.choices(list(_WAYS), list(_WAYS.values()))[0]
+        way = hand.rng.choices(list(WAYS), list(WAYS.values()))[0]
         posting_id, receipt = hand.id("T"), hand.id("R")
         if not self.account.admits(draft.iban, draft.amount_paisa):
             return None
@@ -96,10 +101,11 @@ class Life:
         if pending:
             self.plan(at + timedelta(hours=settle_hours), lambda now: self._post(entity, now, way, posting_id), entity)
         if draft.rail not in _NEVER_TOUCHED_LATER and not final:
-            self._plan_fate(entity, fate, at + timedelta(hours=fate_hours), receipt)
+            self.plan_fate(entity, fate, at + timedelta(hours=fate_hours), receipt)
         return entity
 
-    def _plan_fate(self, entity: str, fate: float, at: datetime, receipt: str) -> None:
+    def plan_fate(self, entity: str, fate: float, at: datetime, receipt: str) -> None:
+        """Plan what is done late to an entry, if anything: `fate` in [0, 1) says what."""
         rates = self.rates
         if fate < rates.amend:
             self.plan(at, lambda now: self._amend(entity, now, fate / rates.amend, receipt), entity)

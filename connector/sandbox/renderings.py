@@ -8,6 +8,8 @@ from typing import Any
 from connector.sandbox.account import rendering as account
 from connector.sandbox.bills import rendering as bills
 from connector.sandbox.bookings import rendering as bookings
+from connector.sandbox.cards import rendering as cards
+from connector.sandbox.investments import rendering as investments
 from connector.sandbox.lending import rendering as lending
 from connector.sandbox.loyalty import rendering as loyalty
 from connector.sandbox.rendering import Expected, Renders
@@ -16,7 +18,9 @@ from connector.sandbox.transactions import rendering as transactions
 RENDERS: dict[str, Renders] = {
     "account": account.RENDERS,
     "transactions": transactions.RENDERS,
+    "cards": cards.RENDERS,
     "bills": bills.RENDERS,
+    "investments": investments.RENDERS,
     "lending": lending.RENDERS,
     "loyalty": loyalty.RENDERS,
     "bookings": bookings.RENDERS,

@@ -50,6 +50,8 @@ class Row:
 class Page:
     """Items of a resource; `next_token` is None on the last page, `envelope` wraps the items into the body.
 
+    `total` is how many the feed has, where its pages are numbered: a read during which it changes has shifted.
+
     For faults that move a feed under a read: `arrival` is what then comes in at the top, `shown_again` renders an
     entity of the feed as it stands (None: it is not there), and `amendment` is how one is changed.
     """
@@ -58,6 +60,7 @@ class Page:
     rows: tuple[Row, ...]
     next_token: str | None
     envelope: Callable[[list[Json], str | None], Body]
+    total: int | None = None
     arrival: Mutation | None = None
     amendment: Mutation | None = None
     shown_again: Callable[[str], Row | None] | None = None

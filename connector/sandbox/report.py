@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from connector.sandbox.wire import Json
 
 
-_LEAVING_BY_AGE = frozenset({"transactions", "bills", "bookings"})
-"""Domains whose entries leave the feeds once they are older than the bank keeps them there."""
+_BY_TIME = frozenset({"transactions", "authorizations", "bills", "bookings"})
+"""Resources that entries leave by age."""
 
 
 def holders(bank: Bank) -> Json:
@@ -101,7 +101,7 @@ def _domain_truth(bank: Bank, life: Life, ledger: Ledger) -> Json:
                 "version": change.version,
                 "resource": change.resource,
                 "booking": change.booking,
-                "visible": ledger.domain not in _LEAVING_BY_AGE or change.booking >= oldest,
+                "visible": change.resource.partition("/")[0] not in _BY_TIME or change.booking >= oldest,
                 "ids": _ids(ledger.history[change.entity]),
                 "body": change.body,
             }

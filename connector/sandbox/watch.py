@@ -5,8 +5,9 @@ belong to it. It is
 
 - *returned from* once the client began another read of the resource: only then is it sure that the client dealt with
   what it got (or chose to stop there, as a read of only the newest entries does);
-- *broken* if, by then, its last continuation had failed, a cursor was refused or repeated, or an entity was shown
-  twice with different content: a client must not believe such a read, and nobody can tell how much of it it did;
+- *broken* if, by then, its last continuation had failed, a cursor was refused or repeated, the feed of numbered pages
+  grew or shrank, or an entity was shown twice with different content: a client must not believe such a read, and
+  nobody can tell how much of it it did;
 - *lost* if the client was killed before it came back;
 - *complete* if its last page was reached and it is neither broken nor lost, nor struck by a fault that hid or spoiled
   items.
@@ -53,6 +54,7 @@ class Read:
     mutated: bool = False
     tampered: bool = False
     outcome: Outcome = "open"
+    total: int | None = None
     latest: dict[str, int] = field(default_factory=dict)
     served: set[tuple[str, int]] = field(default_factory=set)
     tokens: set[str] = field(default_factory=set)

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from connector.cadence import Intervals
 from connector.domains.registry import DOMAINS
+from connector.runtime.backend import Backend as Limited
 from connector.runtime.backend import BackendLimits
 from connector.runtime.shard_worker import ShardWorker
 from tests.contract.journal.backends import Backend
@@ -140,7 +143,9 @@ async def test_a_long_outage_degrades_the_link_and_its_end_recovers_it(world: Wo
         assert len(await world.told("transactions")) == known
         behind = [event for _, event in await world.events("lifecycle") if event["event_type"] == "Checkpoint"][-1]
         told = {row["domain"]: row["status"] for row in behind["after"]["checkpoint"]["behind"]}
-        assert told == dict.fromkeys(OF_THE_BANK, "STALE")
+        at_the_bank = {name for name, domain in DOMAINS.items() if any(x.backend == "bank" for x in domain.resources)}
+        assert told["transactions"] == "STALE"
+        assert told.keys() <= at_the_bank
         world.bank.faults.clear(outage.id)
         await pass_time(world, 400)
         assert (await world.links_told(account_id))[2:] == ["LinkDegraded", "LinkRecovered"]
@@ -178,3 +183,91 @@ async def test_after_an_outage_everything_is_read_once_not_at_once(world: World)
         assert after
         assert max(after.values()) <= 4, after
         await assert_nothing_lost(world)
+
+
+# ── Four backends fail alone ────────────────────────────────────────────────────────────────────────────────────────
+
+CHANGES = {
+    # What goes on at each backend all the while: a domain of it, and a change that can be had again and again.
+    "bank": ("transactions", "add"),
+    "brokerage": ("investments", "buy"),
+    "advance-cash": ("lending", "disburse"),
+    "z-miles": ("loyalty", "earn"),
+}
+TROUBLE: dict[str, dict[str, Any]] = {
+    "down": {"kind": "server_error", "params": {"status": 503}},
+    "rate limited": {"kind": "rate_limit", "params": {"retry_after": 7}},
+}
+ROUNDS = 10
+ROUND_SECONDS = 30.0
+LEAST_RATIO = 0.9
+
+
+@asynccontextmanager
+async def one_world(directory: Path) -> AsyncIterator[World]:
+    """Whose trouble holds up whom is no matter of the journal."""
+    async with World.open(
+        directory, people("borrower"), seed=4, clock=VirtualClock(), options=RUNTIME, page_limit=100
+    ) as opened:
+        await opened.link("borrower")
+        yield opened
+
+
+async def events_a_minute(world: World) -> dict[str, float]:
+    """Let every backend's books change once a round, and count what is told of them meanwhile."""
+    before = Counter(event["source"]["backend"] for _, event in await world.events(*DOMAINS))
+    for _ in range(ROUNDS):
+        for domain, op in CHANGES.values():
+            world.mutate(holder="borrower", domain=domain, op=op)
+        await pass_time(world, ROUND_SECONDS)
+    after = Counter(event["source"]["backend"] for _, event in await world.events(*DOMAINS))
+    minutes = ROUNDS * ROUND_SECONDS / 60
+    return {backend: (after[backend] - before[backend]) / minutes for backend in CHANGES}
+
+
+async def ratios_in_trouble(world: World, backend: str, trouble: str) -> dict[str, float]:
+    """Events a minute of each backend while one of them is in trouble, to what they were before."""
+    await pass_time(world, 60)
+    quiet = await events_a_minute(world)
+    world.strike(backend=backend.replace("-", "_"), count=None, **TROUBLE[trouble])
+    troubled = await events_a_minute(world)
+    ratios = {name: troubled[name] / quiet[name] for name in CHANGES}
+    print(f"{backend} {trouble}: events a minute {quiet} before, {troubled} meanwhile; ratios {ratios}")
+    return ratios
+
+
+def test_something_goes_on_at_every_backend() -> None:
+    assert sorted(CHANGES) == BACKENDS
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("trouble", TROUBLE)
+@pytest.mark.parametrize("backend", CHANGES)
+async def test_one_backend_in_trouble_leaves_the_events_of_the_others_flowing(
+    tmp_path: Path, backend: str, trouble: str
+) -> None:
+    async with one_world(tmp_path) as world, world.running():
+        ratios = await ratios_in_trouble(world, backend, trouble)
+        assert ratios.pop(backend) == 0
+        assert min(ratios.values()) >= LEAST_RATIO
+        # Consumers are told which streams are behind, and that the others are not.
+        behind = [event for _, event in await world.events("lifecycle") if event["event_type"] == "Checkpoint"][-1]
+        told = {row["domain"]: row["status"] for row in behind["after"]["checkpoint"]["behind"]}
+        asked = {name for name, domain in DOMAINS.items() if any(kind.backend == backend for kind in domain.resources)}
+        assert told == dict.fromkeys(asked, "STALE")
+        world.bank.faults.clear()
+        await pass_time(world, 400)
+        await assert_nothing_lost(world)
+
+
+@pytest.mark.anyio
+async def test_backends_that_wait_for_one_another_are_found_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The measure itself, on a connector that lets the trouble of one backend hold up all of them."""
+    alone = Limited.wait_seconds
+    async with one_world(tmp_path) as world, world.running() as worker:
+        backends = worker._board.backends.values()
+        monkeypatch.setattr(Limited, "wait_seconds", lambda _, now: max(alone(one, now) for one in backends))
+        ratios = await ratios_in_trouble(world, "brokerage", "down")
+        assert max(ratios.values()) < LEAST_RATIO

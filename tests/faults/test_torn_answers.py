@@ -29,6 +29,8 @@ PATHS = {
     "loan": "/advance-cash/*",
     "points": "/z-miles/ledger",
     "vouchers": "/z-miles/summary",
+    "holdings": "/invest/v1/portfolio",
+    "orders": "/invest/v1/orders",
 }
 READ_TIMEOUT_SECONDS = 0.3
 

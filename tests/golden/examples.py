@@ -20,24 +20,32 @@ from connector.events import STREAM_ENTITY, Event, Provenance, Sighting, change_
 from connector.state import EntityState
 from tests.golden.samples import (
     ACCOUNT,
+    AUTHORIZATION,
     BALANCE,
     BANK_ACCOUNT,
     BILL,
     BOOKING,
     BROKEN,
     CANCELLED_BOOKING,
+    CARD,
     CHECKPOINT,
+    CLEARED,
     CONSENT,
     HOLDER,
     INSTALLMENT,
     LINK,
     LOAN,
+    NAV,
     OBSERVED_AT,
+    ORDER,
     PAID_BILL,
     PENDING,
     POINTS,
     POSTED,
     REPAYMENT,
+    SHARES,
+    SUBSCRIPTION,
+    UNITS,
     VOUCHER,
 )
 
@@ -53,6 +61,7 @@ class Seen:
 
 FEED = "transactions:8f14e45fceea167a"
 BANK_FEED = "bank_account:8f14e45fceea167a"
+ACTIVITY = "authorizations:0cc175b9c0f1b6a8"
 SHUT = replace(BANK_ACCOUNT, status="CLOSED", status_source="CLOSED")
 SETTLED = replace(POSTED, balance_after=Decimal("97500.00"))
 REVERSED = replace(SETTLED, status="REVERSED", status_source="reversed")
@@ -96,11 +105,34 @@ CHANGES: dict[str, tuple[Seen, ...]] = {
         Seen(FEED, None, BREAK),
         Seen(FEED, BREAK, WHOLE),
     ),
+    "cards": (
+        Seen("cards", None, CARD),
+        Seen("cards", CARD, replace(CARD, status="BLOCKED", status_source="BLOCKED", block_reason="HOLDER_REQUEST")),
+        Seen("cards", CARD, replace(CARD, pos_daily_limit=Decimal("60000.00"))),
+        Seen("cards", CARD, replace(CARD, international=True)),
+        Seen(ACTIVITY, None, AUTHORIZATION),
+        Seen(ACTIVITY, AUTHORIZATION, replace(AUTHORIZATION, state="ADJUSTED", state_source="adjusted")),
+        Seen(ACTIVITY, AUTHORIZATION, CLEARED),
+        Seen(ACTIVITY, AUTHORIZATION, replace(AUTHORIZATION, state="REVERSED", state_source="reversed")),
+        Seen(ACTIVITY, AUTHORIZATION, replace(AUTHORIZATION, state="EXPIRED", state_source="expired")),
+        Seen(ACTIVITY, None, replace(AUTHORIZATION, state="DECLINED", state_source="declined", decline_reason="LIMIT")),
+        Seen(ACTIVITY, AUTHORIZATION, replace(AUTHORIZATION, merchant_name="Invented Roastery 2")),
+    ),
     "bills": (
         Seen("bills", None, BILL),
         Seen("bills", BILL, replace(BILL, amount=Decimal("4295.00"))),
         Seen("bills", BILL, PAID_BILL),
         Seen("bills", BILL, replace(BILL, status="OVERDUE", status_source="overdue")),
+    ),
+    "investments": (
+        Seen("holdings", None, SHARES),
+        Seen("holdings", replace(UNITS, market_value=UNITS.market_value - 1), UNITS),
+        Seen("holdings", SHARES, None),
+        Seen("orders", None, SUBSCRIPTION),
+        Seen("orders", replace(ORDER, settlement_transaction_id=None), ORDER),
+        Seen("orders", SUBSCRIPTION, replace(SUBSCRIPTION, status="FILLED", status_source="FILLED")),
+        Seen("orders", SUBSCRIPTION, replace(SUBSCRIPTION, status="CANCELLED", status_source="CANCELLED")),
+        Seen("nav:92eb5ffee6ae2fec", None, NAV),
     ),
     "lending": (
         Seen("loan", None, LOAN),

@@ -9,6 +9,8 @@ from decimal import Decimal
 from connector.domains.account import Balance, BankAccountRecord, Holder
 from connector.domains.bills import Bill, Biller
 from connector.domains.bookings import Booking, BookingLine, BookingVoucher
+from connector.domains.cards import Card, CardAuthorization
+from connector.domains.investments import Holding, Nav, Order
 from connector.domains.lending import Installment, Loan, Repayment
 from connector.domains.lifecycle import Checkpoint, ConsentRecord, LinkStatus, StreamBehind
 from connector.domains.loyalty import PointsEntry, Voucher
@@ -107,6 +109,51 @@ NAMELESS = replace(
     party=Party(None, None, None, None, None, None, False, ("ALIAS_INVALID",)),
 )
 BROKEN = BalanceChain(PENDING.iban, "BROKEN", "TX-1001", "TX-1002", Decimal("100.00"), Decimal("99.99"))
+CARD = Card(
+    card_id="C-1",
+    product="Zindigi Debit",
+    scheme="PAYPAK",
+    kind="DEBIT",
+    kind_source="DEBIT",
+    last4="0417",
+    status="ACTIVE",
+    status_source="ACTIVE",
+    block_reason=None,
+    iban="PK25JSBL9999903000000101",
+    issued_at=datetime(2026, 1, 16, 10, 12, tzinfo=KARACHI),
+    issued_at_source="2026-01-16T10:12:00+05:00",
+    expires="2031-01",
+    atm_daily_limit=Decimal("50000.00"),
+    pos_daily_limit=Decimal("100000.00"),
+    online_daily_limit=None,
+    limit_currency="PKR",
+    international=False,
+    updated_at=datetime(2026, 1, 16, 10, 12, tzinfo=KARACHI),
+    updated_at_source="2026-01-16T10:12:00+05:00",
+)
+AUTHORIZATION = CardAuthorization(
+    card_id="C-1",
+    authorization_id="AU-1",
+    amount=Decimal("-5022.00"),
+    currency="PKR",
+    original_amount=Decimal("-6.125"),
+    original_currency="KWD",
+    merchant_name="Invented Roastery",
+    merchant_category_code="5814",
+    merchant_city="Kuwait City",
+    merchant_country="KW",
+    channel="POS",
+    channel_source="POS",
+    state="AUTHORIZED",
+    state_source="authorized",
+    decline_reason=None,
+    authorized_at=datetime(2026, 2, 26, 13, 9, 43, tzinfo=KARACHI),
+    authorized_at_source="2026-02-26T13:09:43+05:00",
+    updated_at=datetime(2026, 2, 26, 13, 9, 43, tzinfo=KARACHI),
+    updated_at_source="2026-02-26T13:09:43+05:00",
+    cleared_transaction_id=None,
+)
+CLEARED = replace(AUTHORIZATION, state="CLEARED", state_source="cleared", cleared_transaction_id="TX-1002")
 BILL = Bill(
     bill_id="BL-5",
     biller=Biller("INVEL", "Invented Electric, لاہور", "ELECTRICITY", "ELECTRICITY"),
@@ -223,6 +270,85 @@ VOUCHER = Voucher(
     redeemed_at=None,
     redeemed_at_source=None,
 )
+SHARES = Holding(
+    instrument_type="EQUITY",
+    instrument_id="INDPOL",
+    name="Invented Polymers Ltd",
+    asset_class="EQUITY",
+    asset_class_source=None,
+    quantity=Decimal("9999999999999999.00000000"),
+    average_cost=Decimal("83.12000000"),
+    price=Decimal("84.50000000"),
+    priced_on=None,
+    market_value=Decimal("8450.00"),
+    cost_value=Decimal("8312.00"),
+    currency="PKR",
+    as_of=datetime(2026, 3, 1, 13, 30, tzinfo=UTC),
+)
+UNITS = Holding(
+    instrument_type="FUND",
+    instrument_id="F-INC-02",
+    name="Invented Income Fund",
+    asset_class="INCOME_FUND",
+    asset_class_source="INCOME",
+    quantity=Decimal("123.45670000"),
+    average_cost=Decimal("52.11000000"),
+    price=Decimal("52.53100001"),
+    priced_on=date(2026, 2, 27),
+    market_value=Decimal("6485.31"),
+    cost_value=Decimal("6433.33"),
+    currency="PKR",
+    as_of=datetime(2026, 3, 1, 13, 30, tzinfo=UTC),
+)
+ORDER = Order(
+    order_id="O-5",
+    side="BUY",
+    side_source="BUY",
+    instrument_type="EQUITY",
+    instrument_type_source="EQUITY",
+    instrument_id="INDPOL",
+    instrument_name="Invented Polymers Ltd",
+    quantity=Decimal("100.00000000"),
+    amount=None,
+    limit_price=Decimal("86.00000000"),
+    filled_quantity=Decimal("100.00000000"),
+    average_price=Decimal("84.50000000"),
+    currency="PKR",
+    status="FILLED",
+    status_source="FILLED",
+    placed_at=datetime(2026, 2, 27, 8, 30, 0, 123000, tzinfo=UTC),
+    placed_at_source="1772181000123",
+    updated_at=datetime(2026, 3, 1, 8, 30, tzinfo=UTC),
+    updated_at_source="1772353800000",
+    settlement_transaction_id="TX-960",
+    booking_reference="BK-2",
+)
+SUBSCRIPTION = replace(
+    ORDER,
+    order_id="O-6",
+    side="SUBSCRIBE",
+    side_source="SUBSCRIBE",
+    instrument_type="FUND",
+    instrument_type_source="FUND",
+    instrument_id="F-INC-02",
+    instrument_name="Invented Income Fund",
+    quantity=None,
+    amount=Decimal("5000.00"),
+    limit_price=None,
+    filled_quantity=Decimal("0E-8"),
+    average_price=None,
+    status="PLACED",
+    status_source="PLACED",
+    settlement_transaction_id=None,
+    booking_reference=None,
+)
+NAV = Nav(
+    fund_id="F-INC-02",
+    valued_on=date(2026, 2, 27),
+    nav=Decimal("52.53100001"),
+    published_at=datetime(2026, 2, 27, 13, 45, tzinfo=UTC),
+    published_at_source="1772199900000",
+)
 LINK = LinkStatus("ACTION_REQUIRED", "otp", "app-session", ("lending", "transactions"), 3, OBSERVED_AT)
 CONSENT = ConsentRecord(
     consent_id="consent-1",
@@ -242,6 +368,8 @@ RECORDS: dict[str, tuple[Record, ...]] = {
     "transactions": (PENDING, POSTED, UNKNOWN_RAIL, BROKEN, NAMED, NAMELESS),
     "bills": (BILL, PAID_BILL),
     "bookings": (BOOKING, CANCELLED_BOOKING, E_VOUCHER),
+    "cards": (CARD, AUTHORIZATION),
+    "investments": (SHARES, UNITS, ORDER, SUBSCRIPTION, NAV),
     "lending": (LOAN, INSTALLMENT, REPAYMENT),
     "loyalty": (POINTS, VOUCHER),
     "lifecycle": (LINK, CONSENT, CHECKPOINT),
@@ -325,6 +453,16 @@ EVENTS: dict[str, dict[str, Event]] = {
         "chain_broken": event("transactions", "c", 1, "BalanceChainBroken", after=BROKEN),
         "stream_closed": replace(event("transactions", "s", 2, "StreamClosed"), reason="consent"),
     },
+    "cards": {
+        "card": event("cards", "u", 2, "CardStatusChanged", before=replace(CARD, status="BLOCKED"), after=CARD),
+        "authorization": replace(
+            event("cards", "u", 2, "AuthorizationCleared", before=AUTHORIZATION, after=CLEARED),
+            related=(
+                Related("card", "cards", "card/C-1"),
+                Related("clearing_transaction", "transactions", "TX-1002"),
+            ),
+        ),
+    },
     "account": {
         "linked": event("account", "c", 1, "AccountLinked", after=HOLDER),
         "came_of_age": replace(
@@ -373,6 +511,24 @@ EVENTS: dict[str, dict[str, Event]] = {
             ),
             changed=("status", "status_source", "refund_transaction_id"),
         ),
+    },
+    "investments": {
+        "shares": event("investments", "c", 1, "HoldingOpened", after=SHARES),
+        "units": replace(
+            event("investments", "u", 2, "HoldingChanged", before=replace(UNITS, price=Decimal("52.5")), after=UNITS),
+            related=(Related("nav", "investments", "nav/F-INC-02/2026-02-27"),),
+            changed=("price",),
+        ),
+        "order": replace(
+            event("investments", "u", 3, "OrderUpdated", before=replace(ORDER, booking_reference=None), after=ORDER),
+            related=(
+                Related("settlement_transaction", "transactions", "TX-960"),
+                Related("booking", "bookings", "booking/BK-2"),
+            ),
+            changed=("booking_reference",),
+        ),
+        "subscription": event("investments", "c", 1, "OrderPlaced", after=SUBSCRIPTION),
+        "nav": event("investments", "c", 1, "NavPublished", after=NAV),
     },
     "lending": {
         "loan": replace(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 
+from connector.domains.investments import ORDER_STATUSES, SIDES
 from tests.support.fixture_check import Finding, check, differences
 from tests.support.record_fixtures import record
 from tests.support.recorded import DIRECTORY, FIXTURES, Fixture
@@ -31,11 +32,20 @@ KINDS: dict[str, set[str]] = {
     "z-miles.ledger.first": {"points_entry"},
     "z-miles.ledger.last": {"points_entry"},
     "z-miles.summary": {"voucher"},
+    "cards.list": {"card"},
+    "cards.minor": {"card"},
+    "cards.authorizations.first": {"card_authorization"},
+    "cards.authorizations.last": {"card_authorization"},
+    "brokerage.portfolio": {"holding"},
+    "brokerage.orders.first": {"order"},
+    "brokerage.orders.last": {"order"},
+    "brokerage.nav": {"nav"},
 }
 IDS = frozenset(
     {
         "items.id", "DATA.LOANS.LOAN_ID", "DATA.LOANS.SCHEDULE.INSTALLMENT_NO", "DATA.LOANS.REPAYMENTS.REPAYMENT_ID",
-        "entries.id", "vouchers.voucher_id",
+        "entries.id", "vouchers.voucher_id", "cards.id", "equities.symbol", "funds.fundId",
+        "content.orderId", "navs.date",
     }
 )  # fmt: skip
 """The fields of which every record has one."""
@@ -47,7 +57,13 @@ NOT_READ: dict[str, tuple[str, ...]] = {
     # Texts for people: they may name the holder, and are never repeated.
     "auth.": ("message",),
     "transactions.cursor-invalid": ("message",),
+    "cards.surface-forbidden": ("message",),
     "advance-cash.": ("RESPONSE_DESC", "message"),
+    "brokerage.portfolio": ("portfolioId",),
+    "brokerage.session-refused": ("errorMessage", "timestamp"),
+    "brokerage.surface-forbidden": ("errorMessage", "timestamp"),
+    "brokerage.rate-limited": ("errorMessage", "timestamp"),
+    "brokerage.unavailable": ("errorMessage", "timestamp"),
     # A code that says why there is no answer is believed whatever else there is.
     "advance-cash.not-eligible": ("DATA",),
     "advance-cash.session-not-valid": ("DATA",),
@@ -124,12 +140,28 @@ def test_the_recorded_pages_show_what_a_bank_does() -> None:
     assert {order["category"] for order in orders} == {"TRAVEL", "CINEMA", "HOTEL", "E_VOUCHER", "INSURANCE"}
     for field in ("voucher", "policy_ref", "refund_transaction_id"):
         assert {order[field] is None for order in orders} == {True, False}
+    cards = FIXTURES["cards.list"].page()["cards"]
+    assert {card["status"] for card in cards} == {"ACTIVE", "BLOCKED", "HOTLISTED"}
+    [reduced] = FIXTURES["cards.minor"].page()["cards"]
+    assert (reduced["limits"]["online_daily"], reduced["international"]) == (None, False)
+    lines = [item for name in ("first", "last") for item in FIXTURES[f"cards.authorizations.{name}"].page()["items"]]
+    assert {line["state"] for line in lines} == {
+        "authorized", "adjusted", "cleared", "reversed", "expired", "declined",
+    }  # fmt: skip
+    assert {line["original_ccy"] for line in lines} == {None, "USD"}
     loans = FIXTURES["advance-cash.loans"].page()["DATA"]["LOANS"]
     assert {loan["STATUS"] for loan in loans} == {"ACTIVE", "OVERDUE", "CLOSED"}
     entries = [entry for name in ("first", "last") for entry in FIXTURES[f"z-miles.ledger.{name}"].page()["entries"]]
     assert {entry["type"] for entry in entries} == {"EARN", "REDEEM", "EXPIRE", "ADJUST"}
     vouchers = FIXTURES["z-miles.summary"].page()["vouchers"]
     assert {voucher["status"] for voucher in vouchers} == {"ISSUED", "REDEEMED", "EXPIRED"}
+    orders = [item for name in ("first", "last") for item in FIXTURES[f"brokerage.orders.{name}"].page()["content"]]
+    assert {order["status"] for order in orders} == ORDER_STATUSES
+    assert {order["side"] for order in orders} == SIDES
+    assert {order["settlementTransactionId"] is None for order in orders} == {True, False}
+    portfolio = FIXTURES["brokerage.portfolio"].page()
+    assert portfolio["equities"]
+    assert portfolio["funds"]
     assert [FIXTURES[f"profile.{who}"].page()["minor"] for who in ("adult", "minor")] == [False, True]
 
 

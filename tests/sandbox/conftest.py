@@ -84,11 +84,29 @@ class Visitor:
             if not answer["has_more"]:
                 return entries
 
+    @property
+    def card_ids(self) -> list[str]:
+        return list(self.bank.life(self.spec.label).cards.cards)
+
+    async def activity(self, card_id: str, **params: Any) -> list[dict[str, Any]]:
+        items: list[dict[str, Any]] = []
+        while True:
+            answer = await self.get(f"/cards/{card_id}/authorizations", **params)
+            assert answer.status_code == 200, answer.text
+            items += answer.json()["items"]
+            if answer.json()["next_cursor"] is None:
+                return items
+            params["cursor"] = answer.json()["next_cursor"]
+
     async def read_everything(self) -> None:
         for account in range(len(self.ibans)):
             await self.feed(account, limit=100)
         for of in ("bills", "bookings"):
             await self.feed(of=of, limit=100)
+        if self.bank.life(self.spec.label).account.tier != "L0":
+            await self.get("/cards")
+        for card_id in [] if self.spec.minor else self.card_ids:
+            await self.activity(card_id, limit=100)
         await self.points()
         await self.get("/z-miles/summary")
         await self.get("/me")
@@ -96,6 +114,21 @@ class Visitor:
             await self.get(f"/accounts/{iban}")
         if self.bank.life(self.spec.label).account.is_verified_adult:
             await self.inquire()
+            await self.invest()
+
+    async def invest(self) -> list[dict[str, Any]]:
+        """Every order, the portfolio and the values of its funds having been read, too."""
+        portfolio = (await self.get("/invest/v1/portfolio")).json()
+        for fund in portfolio["funds"]:
+            await self.get(f"/invest/v1/funds/{fund['fundId']}/nav")
+        orders: list[dict[str, Any]] = []
+        number = 0
+        while True:
+            page = (await self.get("/invest/v1/orders", page=number, size=10)).json()
+            orders += page["content"]
+            number += 1
+            if number >= page["totalPages"]:
+                return orders
 
     async def fault(self, kind: str, **spec: Any) -> int:
         answer = await self.http.post("/sandbox/faults", json={"kind": kind, **spec})

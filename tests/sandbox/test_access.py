@@ -212,7 +212,7 @@ async def test_a_body_that_means_nothing_is_refused(http: Any, visitor: Any, bod
 
 
 async def test_what_is_not_there_is_said_in_json(http: Any) -> None:
-    missing = await http.get(f"{BASE}/cards")
+    missing = await http.get(f"{BASE}/no-such-surface")
     assert (missing.status_code, missing.json()["code"]) == (404, "NOT_FOUND")
     for method in ("PUT", "HEAD"):
         wrong = await http.request(method, f"{BASE}/me")

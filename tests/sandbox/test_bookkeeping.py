@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from connector.sandbox.departments import resources_of
+
 pytestmark = pytest.mark.anyio
 
 
@@ -215,7 +217,7 @@ async def test_a_304_shows_what_it_stands_for(adult: Any) -> None:
     assert served == {"first": 3, "last": 4, "reads": [[3, 4]]}
 
 
-async def test_settling_wants_every_resource_of_whoever_is_logged_in(adult: Any) -> None:
+async def test_settling_wants_every_resource_of_whoever_is_logged_in(bank: Any, adult: Any) -> None:
     async def settled(**params: Any) -> Any:
         return (await adult.http.get("/sandbox/settled", params=params)).json()
 
@@ -223,10 +225,7 @@ async def test_settling_wants_every_resource_of_whoever_is_logged_in(adult: Any)
     await adult.mutate("loyalty", "earn")
     after = await settled(k=1)
     assert not after["settled"]
-    assert {entry["resource"] for entry in after["missing"]} == {
-        "holder", f"bank-account/{adult.ibans[0]}", f"transactions/{adult.ibans[0]}",
-        "bills", "bookings", "loan", "points", "vouchers",
-    }  # fmt: skip
+    assert {entry["resource"] for entry in after["missing"]} == set(resources_of(bank.life("adult")))
     await adult.read_everything()
     assert (await settled(k=1))["settled"]
     assert not (await settled())["settled"]
@@ -250,7 +249,7 @@ async def test_after_settling_nothing_is_pending(bank: Any, visitor: Any) -> Non
     assert (await people[0].http.get("/sandbox/settled")).json()["settled"]
     total = {"observable": 0, "coalesced": 0}
     for person in people:
-        for domain in ("account", "transactions", "lending", "loyalty"):
+        for domain in ("account", "transactions", "cards", "investments", "lending", "loyalty"):
             counts = (await person.truth(domain))["counts"]
             assert (counts["pending"], counts["uncertain"]) == (0, 0)
             assert counts["observable"] + counts["coalesced"] == counts["changes"]

@@ -34,10 +34,14 @@ class Poller:
 
     def __init__(self, visitor: Any) -> None:
         self.visitor = visitor
-        self.resources = list(resources_of(visitor.bank.life(visitor.spec.label)))
         self.state: dict[str, dict[str, str]] = {}
         self.absent: Counter[tuple[str, str]] = Counter()
         self.events: list[Event] = []
+
+    @property
+    def resources(self) -> list[str]:
+        """What there is to read now: a new card brings its activity."""
+        return list(resources_of(self.visitor.bank.life(self.visitor.spec.label)))
 
     async def read(self, resource: str, *, deep: bool) -> dict[str, Any]:
         """Items of a read by their wire key; each kind of resource has a method of its name."""
@@ -93,6 +97,26 @@ class Poller:
     async def _transactions(self, iban: str, *, deep: bool) -> dict[str, Any]:
         return await self._feed(f"/accounts/{iban}/transactions", deep=deep)
 
+    async def _holdings(self, _part: str, *, deep: bool) -> dict[str, Any]:
+        del deep
+        body = self._parse(await self.visitor.get("/invest/v1/portfolio"))
+        shares = {f"holding/equity/{item['symbol']}": item for item in body["equities"]}
+        return shares | {f"holding/fund/{item['fundId']}": item for item in body["funds"]}
+
+    async def _nav(self, fund_id: str, *, deep: bool) -> dict[str, Any]:
+        del deep
+        body = self._parse(await self.visitor.get(f"/invest/v1/funds/{fund_id}/nav"))
+        return {f"nav/{fund_id}/{item['date']}": item for item in body["navs"]}
+
+    async def _cards(self, _part: str, *, deep: bool) -> dict[str, Any]:
+        del deep
+        body = self._parse(await self.visitor.get("/cards"))
+        return {f"card/{card['id']}": card for card in body["cards"]}
+
+    async def _authorizations(self, card_id: str, *, deep: bool) -> dict[str, Any]:
+        lines = await self._feed(f"/cards/{card_id}/authorizations", deep=deep)
+        return {f"authorization/{line_id}": line for line_id, line in lines.items()}
+
     async def _bills(self, _part: str, *, deep: bool) -> dict[str, Any]:
         return {f"bill/{wire_key}": item for wire_key, item in (await self._feed("/bills", deep=deep)).items()}
 
@@ -128,6 +152,21 @@ class Poller:
                 return items
             after = page["entries"][-1]["id"]
 
+    async def _orders(self, _part: str, *, deep: bool) -> dict[str, Any]:
+        items: dict[str, Any] = {}
+        number, total = 0, None
+        while True:
+            page = self._parse(await self.visitor.get("/invest/v1/orders", page=number, size=10))
+            if page["page"] != number or total not in {None, page["totalElements"]}:
+                raise Discarded
+            total = page["totalElements"]
+            for item in page["content"]:
+                if items.setdefault(f"order/{item['orderId']}", item) != item:
+                    raise Discarded
+            number += 1
+            if number >= page["totalPages"] or not deep:
+                return items
+
     def _loans(self, answer: dict[str, Any]) -> dict[str, Any]:
         items: dict[str, Any] = {}
         if answer["RESPONSE_CODE"] not in {"00", "01"}:
@@ -156,6 +195,8 @@ class Poller:
         return body
 
 
+WHOLE = frozenset({"vouchers", "loan", "holder", "bank-account", "cards", "holdings", "nav"})
+"""Resources that one answer shows whole."""
 FAULTS: tuple[dict[str, Any], ...] = (
     {"kind": "server_error", "count": 3, "rate": 0.5},
     {"kind": "truncated_json", "count": 3, "rate": 0.5},
@@ -204,8 +245,7 @@ async def poll(poller: Poller, resource: str, *, deep: bool) -> None:
         items = await poller.read(resource, deep=deep)
     except Discarded:
         return
-    whole = resource in {"vouchers", "loan", "holder"} or resource.startswith("bank-account/")
-    poller.commit(resource, items, deep=deep or whole)
+    poller.commit(resource, items, deep=deep or resource.partition("/")[0] in WHOLE)
 
 
 async def die_reading(poller: Poller, rng: Random) -> None:

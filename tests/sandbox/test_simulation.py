@@ -104,7 +104,7 @@ def test_no_entity_returns_to_an_earlier_body_and_no_wire_id_is_used_twice() -> 
 
 
 def test_lives_hold_everything_that_can_happen() -> None:
-    bank = stepped(8, 240)
+    bank = stepped(9, 240)
     seen: Counter[str] = Counter()
     for ledger in ledgers(bank):
         for entity, versions in ledger.history.items():
@@ -118,6 +118,11 @@ def test_lives_hold_everything_that_can_happen() -> None:
         "points ADJUST", "points amended", "points removed", "voucher ISSUED", "voucher REDEEMED", "voucher EXPIRED",
         "bill", "bill amended", "bill overdue", "bill paid", "bill cancelled", "bill removed",
         "booking", "booking confirmed", "booking amended", "booking cancelled", "booking completed", "booking removed",
+        "card", "card ACTIVE", "card BLOCKED", "card HOTLISTED", "card EXPIRED", "authorization authorized",
+        "authorization adjusted", "authorization cleared", "authorization reversed", "authorization expired",
+        "authorization declined",
+        "holding", "holding moved", "holding valued", "holding removed", "nav", "nav valued", "order",
+        "order PARTIALLY_FILLED", "order FILLED", "order CANCELLED", "order REJECTED", "order EXPIRED", "order settled",
     ):  # fmt: skip
         assert seen[kind], (kind, seen)
     rails = {
@@ -128,7 +133,7 @@ def test_lives_hold_everything_that_can_happen() -> None:
     }
     assert rails >= {
         "RAAST_P2P", "RAAST_P2M", "RAAST_RETURN", "IBFT", "ZINDIGI_INTERNAL", "CNIC_TRANSFER", "CARD", "ATM",
-        "BILL_PAY", "TOPUP", "LOAN_DISBURSAL", "LOAN_REPAYMENT", "REWARD", "FEE", "REVERSAL",
+        "BILL_PAY", "TOPUP", "INVESTMENT", "LOAN_DISBURSAL", "LOAN_REPAYMENT", "REWARD", "FEE", "REVERSAL",
     }  # fmt: skip
 
 
@@ -145,8 +150,20 @@ def _kind(before: Change, after: Change) -> str:
         return f"transaction {after.body['status'] if after.body['status'] != before.body['status'] else 'amended'}"
     if after.body is None:
         return f"{name} removed"
-    status, was = [body.get("STATUS", body.get("status")) for body in (after.body, before.body)]
-    return f"{name} {status if status != was else 'amended'}"
+    fields = ("STATUS", "status", "state")
+    status, was = [next((body[field] for field in fields if field in body), None) for body in (after.body, before.body)]
+    if name in {"holding", "nav"}:
+        status = "valued" if _held(before) == _held(after) else "moved"
+    elif after.body.get("settlementTransactionId") != before.body.get("settlementTransactionId"):
+        status = "settled"
+    elif status == was:
+        status = "amended"
+    return f"{name} {status}"
+
+
+def _held(change: Change) -> object:
+    assert change.body is not None
+    return change.body.get("quantity", change.body.get("units"))
 
 
 def _note_creation(seen: Counter[str], entity: str, change: Change) -> None:
@@ -155,6 +172,8 @@ def _note_creation(seen: Counter[str], entity: str, change: Change) -> None:
         seen["back-dated"] += micros(change.at) - change.booking > 3_600_000_000
     elif entity.startswith("points/"):
         seen[f"points {change.body['type']}"] += 1
+    elif entity.startswith("authorization/"):
+        seen[f"authorization {change.body['state']}"] += 1
     elif entity.startswith("voucher/"):
         seen[f"voucher {change.body['status']}"] += 1
     else:
@@ -326,6 +345,10 @@ def test_a_static_scenario_has_nothing_to_step() -> None:
 @pytest.mark.parametrize(
     ("domain", "op"),
     [
+        ("cards", "issue"), ("cards", "block"), ("cards", "unblock"), ("cards", "limits"), ("cards", "international"),
+        ("cards", "replace"), ("cards", "expire_card"), ("cards", "withdraw"), ("cards", "authorize"),
+        ("cards", "authorize_abroad"), ("cards", "decline"), ("cards", "adjust"), ("cards", "clear"),
+        ("cards", "reverse"), ("cards", "expire"), ("cards", "amend"), ("cards", "remove"),
         ("lending", "repay"), ("lending", "close"), ("lending", "overdue"), ("lending", "due"), ("lending", "disburse"),
         ("loyalty", "earn"), ("loyalty", "redeem"), ("loyalty", "adjust"), ("loyalty", "expire"), ("loyalty", "amend"),
         ("loyalty", "remove"), ("loyalty", "redeem_voucher"), ("loyalty", "expire_voucher"),
@@ -334,7 +357,10 @@ def test_a_static_scenario_has_nothing_to_step() -> None:
     ],
 )  # fmt: skip
 def test_every_command_changes_something(bank: Bank, domain: Any, op: Any) -> None:
-    for setup in (("lending", "disburse"), ("loyalty", "redeem")):
+    for setup in (
+        ("lending", "disburse"), ("loyalty", "redeem"), ("cards", "issue"), ("cards", "block"), ("cards", "issue"),
+        ("cards", "authorize"),
+    ):  # fmt: skip
         bank.mutate(Mutation.model_validate({"holder": "borrower", "domain": setup[0], "op": setup[1]}))
     assert bank.mutate(Mutation(holder="borrower", domain=domain, op=op))
 

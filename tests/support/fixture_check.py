@@ -22,7 +22,7 @@ from connector.ports import Page, PageRequest, Session
 from connector.sources.zindigi.login import OtpRequest
 from connector.sources.zindigi.refusals import Answer
 from tests.support.contract import Contract
-from tests.support.recorded import FIXTURES, IBAN, Fixture, pretty
+from tests.support.recorded import FIXTURES, Fixture, pretty
 from tests.support.scripted_bank import ACCOUNT, MSISDN, Bench, refused, resource
 
 CONTRACT = Contract()
@@ -84,7 +84,7 @@ async def _ask(bench: Bench, fixture: Fixture, answer: httpx.Response, outcome: 
         return {"profile": plain(asdict(await bench.source.fetch_profile(ACCOUNT)))}
     wanted = resource(fixture.kind)
     if wanted.part is not None:
-        wanted = replace(wanted, part=IBAN)
+        wanted = replace(wanted, part=fixture.part)
     raw = await bench.source.fetch_page(wanted, PageRequest())
     return _page(bench.source.normalise(wanted, raw.body or b""))
 
@@ -148,6 +148,7 @@ def _page(page: Page) -> dict[str, Any]:
             if isinstance(entry, Unreadable)
         ],
         "next_cursor": page.next_cursor,
+        **({} if page.total is None else {"total": page.total}),
         "unknown_fields": dict(page.unknown_fields),
     }
 

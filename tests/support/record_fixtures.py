@@ -33,13 +33,14 @@ from connector.sources.zindigi.options import ZindigiOptions
 from connector.sources.zindigi.source import ZindigiSource
 from tests.support.contract import Contract
 from tests.support.fixture_check import outcome_of
-from tests.support.recorded import FIXTURES, IBAN, parse, pretty
+from tests.support.recorded import FIXTURES, FREELANCER_CARD, FUND, IBAN, MINOR_CARD, parse, pretty
 from tests.support.scripted_bank import ACCOUNT, BASE_URL, MemoryVault, resource
 from tests.support.virtual_clock import VirtualClock
 
 SEED = 7
 HISTORY_DAYS = 6
 PAGE_LIMIT = 6
+ORDERS_PAGE_SIZE = 8
 SINCE = date(2026, 2, 25)
 SECRETS = ("access_token", "refresh_token", "challenge_id")
 COMMANDS: tuple[dict[str, Any], ...] = (
@@ -76,6 +77,42 @@ COMMANDS: tuple[dict[str, Any], ...] = (
     {"holder": "adult", "domain": "loyalty", "op": "adjust", "amount": 35},
     {"holder": "adult", "domain": "loyalty", "op": "expire_voucher"},
     {"holder": "adult", "domain": "loyalty", "op": "redeem", "amount": 90},
+    # A card that was lost, one that is blocked, and uses of it in every state.
+    {"holder": "freelancer", "domain": "cards", "op": "replace"},
+    {"holder": "freelancer", "domain": "cards", "op": "authorize", "amount": 450},
+    {"holder": "freelancer", "domain": "cards", "op": "expire"},
+    {"holder": "freelancer", "domain": "cards", "op": "authorize", "amount": 1275},
+    {"holder": "freelancer", "domain": "cards", "op": "reverse"},
+    {"holder": "freelancer", "domain": "cards", "op": "authorize_abroad", "amount": 5040},
+    {"holder": "freelancer", "domain": "cards", "op": "clear", "way": "replaces"},
+    {"holder": "freelancer", "domain": "cards", "op": "authorize", "amount": 5000},
+    {"holder": "freelancer", "domain": "cards", "op": "adjust", "amount": 3210},
+    {"holder": "freelancer", "domain": "cards", "op": "decline", "amount": 99},
+    {"holder": "freelancer", "domain": "cards", "op": "authorize", "amount": 820},
+    {"holder": "freelancer", "domain": "cards", "op": "clear"},
+    {"holder": "freelancer", "domain": "cards", "op": "authorize", "amount": 640},
+    {"holder": "freelancer", "domain": "cards", "op": "block"},
+    *(
+        {"holder": "freelancer", "domain": "investments", **command}
+        for command in (
+            # Shares and funds, and an order of every kind in every state.
+            {"op": "subscribe", "entity": f"holding/fund/{FUND}", "amount": 5000},
+            {"op": "fill"},
+            {"op": "settle"},
+            {"op": "restate_nav", "entity": f"holding/fund/{FUND}"},
+            {"op": "redeem", "entity": f"holding/fund/{FUND}", "amount": 10},
+            {"op": "reject"},
+            {"op": "buy", "amount": 20},
+            {"op": "fill"},
+            {"op": "sell", "amount": 5},
+            {"op": "expire"},
+            {"op": "buy", "amount": 8},
+            {"op": "cancel"},
+            {"op": "buy", "amount": 30},
+            {"op": "fill_part"},
+            {"op": "buy", "amount": 15},
+        )
+    ),
 )
 CORE_CODES = {
     "no-facility": "01",
@@ -114,7 +151,11 @@ class Recorder:
         self._clock = VirtualClock()
         self._spec = bank.life(label).spec
         options = ZindigiOptions(
-            base_url=BASE_URL, transactions_page_limit=PAGE_LIMIT, points_page_limit=3, refresh_pause_seconds=0.0
+            base_url=BASE_URL,
+            transactions_page_limit=PAGE_LIMIT,
+            points_page_limit=3,
+            orders_page_size=ORDERS_PAGE_SIZE,
+            refresh_pause_seconds=0.0,
         )
         self.http = BankHttp(options, self._clock, transport=tape)
         self.source = ZindigiSource(self.http, MemoryVault(), self._clock, options)
@@ -161,11 +202,11 @@ class Recorder:
         with suppress(ConnectorError):
             await self.source.fetch_profile(ACCOUNT)
 
-    async def read(self, kind: str, **request: Any) -> str | None:
+    async def read(self, kind: str, part: str = IBAN, **request: Any) -> str | None:
         """Ask for a page; the cursor of the next one."""
         wanted = resource(kind)
         if wanted.part is not None:
-            wanted = Resource(ACCOUNT, wanted.domain, wanted.kind, wanted.name, IBAN)
+            wanted = Resource(ACCOUNT, wanted.domain, wanted.kind, wanted.name, part)
         with suppress(ConnectorError):
             raw: RawPage = await self.source.fetch_page(wanted, PageRequest(**request))
             return self.source.normalise(wanted, raw.body or b"").next_cursor
@@ -195,9 +236,15 @@ async def record() -> dict[str, bytes]:
             await _record_feed(adult, kind)
         await _record_miles(adult)
         await _record_session_end(adult)
+    async with _client(bank, tape, "freelancer", pages) as freelancer:
+        await freelancer.log_in()
+        await _record_cards(freelancer)
     async with _client(bank, tape, "borrower", pages) as borrower:
         await borrower.log_in()
         await _record_lending(borrower)
+    async with _client(bank, tape, "freelancer", pages) as freelancer:
+        await freelancer.log_in()
+        await _record_brokerage(freelancer)
     async with _client(bank, tape, "basic", pages) as basic:
         await basic.log_in()
         await basic.read("loan")
@@ -208,8 +255,14 @@ async def record() -> dict[str, bytes]:
         teen.keep("profile.minor")
         await teen.read("holder")
         teen.keep("holder.minor")
+        await teen.read("cards")
+        teen.keep("cards.minor")
+        await teen.read("authorizations", MINOR_CARD)
+        teen.keep("cards.surface-forbidden")
         await teen.read("loan")
         teen.keep("advance-cash.surface-forbidden")
+        await teen.read("holdings")
+        teen.keep("brokerage.surface-forbidden")
     return {name: pages[name] for name in FIXTURES}
 
 
@@ -269,6 +322,15 @@ async def _record_feed(adult: Recorder, kind: str) -> None:
     adult.keep(f"{kind}.last")
 
 
+async def _record_cards(freelancer: Recorder) -> None:
+    await freelancer.read("cards")
+    freelancer.keep("cards.list")
+    second = await freelancer.read("authorizations", FREELANCER_CARD, since=SINCE)
+    freelancer.keep("cards.authorizations.first")
+    await freelancer.read("authorizations", FREELANCER_CARD, since=SINCE, cursor=second)
+    freelancer.keep("cards.authorizations.last")
+
+
 async def _record_miles(adult: Recorder) -> None:
     newest = max(adult.bank.life(adult.label).loyalty.entries)
     last = await adult.read("points", after=BookingKey(newest - 6, ""))
@@ -302,6 +364,27 @@ async def _record_lending(borrower: Recorder) -> None:
         await borrower.read("loan")
         # After a session that is not valid the client asks again.
         borrower.keep(f"advance-cash.{name}", back=3 if name == "session-not-valid" else 1)
+
+
+async def _record_brokerage(investor: Recorder) -> None:
+    await investor.read("holdings")
+    investor.keep("brokerage.portfolio")
+    following = await investor.read("orders")
+    investor.keep("brokerage.orders.first")
+    while following is not None:
+        following = await investor.read("orders", cursor=following)
+    investor.keep("brokerage.orders.last")
+    await investor.read("nav", FUND)
+    investor.keep("brokerage.nav")
+    investor.fault("expire_token")
+    await investor.read("holdings")
+    investor.keep("brokerage.session-refused", back=3)
+    investor.fault("rate_limit", retry_after=3)
+    await investor.read("orders")
+    investor.keep("brokerage.rate-limited")
+    investor.fault("server_error", status=503)
+    await investor.read("orders")
+    investor.keep("brokerage.unavailable")
 
 
 async def write() -> None:

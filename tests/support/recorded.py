@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -12,8 +13,16 @@ import orjson
 
 DIRECTORY = Path(__file__).parents[1] / "fixtures"
 IBAN = "PK65JSBL9999903000000011"
+FREELANCER_CARD = "C2DF58E5EC6C1E5"
+MINOR_CARD = "CDAE58EB89800A0"
+_PART = re.compile(r"/(?:accounts|cards|invest/v1/funds)/([^/]+)")
 _FEED = f"/accounts/{IBAN}/transactions"
 _INQUIRY = "/advance-cash/inquiry"
+_ACTIVITY = f"/cards/{FREELANCER_CARD}/authorizations"
+FUND = "F-INC-02"
+_PORTFOLIO = "/invest/v1/portfolio"
+_ORDERS = "/invest/v1/orders"
+_NAV = f"/invest/v1/funds/{FUND}/nav"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +34,12 @@ class Fixture:
     path: str
     status: int = 200
     kind: str | None = None
+
+    @property
+    def part(self) -> str | None:
+        """The bank account, card or fund that it is of, by its path."""
+        found = _PART.match(self.path)
+        return found[1] if found else None
 
     @property
     def page_path(self) -> Path:
@@ -73,6 +88,19 @@ FIXTURES = {
         Fixture("bills.last", "GET", "/bills", kind="bills"),
         Fixture("bookings.first", "GET", "/bookings", kind="bookings"),
         Fixture("bookings.last", "GET", "/bookings", kind="bookings"),
+        Fixture("cards.list", "GET", "/cards", kind="cards"),
+        Fixture("cards.minor", "GET", "/cards", kind="cards"),
+        Fixture("cards.authorizations.first", "GET", _ACTIVITY, kind="authorizations"),
+        Fixture("cards.authorizations.last", "GET", _ACTIVITY, kind="authorizations"),
+        Fixture("cards.surface-forbidden", "GET", f"/cards/{MINOR_CARD}/authorizations", 403, kind="authorizations"),
+        Fixture("brokerage.portfolio", "GET", _PORTFOLIO, kind="holdings"),
+        Fixture("brokerage.orders.first", "GET", _ORDERS, kind="orders"),
+        Fixture("brokerage.orders.last", "GET", _ORDERS, kind="orders"),
+        Fixture("brokerage.nav", "GET", _NAV, kind="nav"),
+        Fixture("brokerage.session-refused", "GET", _PORTFOLIO, 401, kind="holdings"),
+        Fixture("brokerage.surface-forbidden", "GET", _PORTFOLIO, 403, kind="holdings"),
+        Fixture("brokerage.rate-limited", "GET", _ORDERS, 429, kind="orders"),
+        Fixture("brokerage.unavailable", "GET", _ORDERS, 503, kind="orders"),
         Fixture("advance-cash.loans", "POST", _INQUIRY, kind="loan"),
         Fixture("advance-cash.no-facility", "POST", _INQUIRY, kind="loan"),
         Fixture("advance-cash.not-eligible", "POST", _INQUIRY, kind="loan"),

@@ -25,11 +25,16 @@ from tests.support.virtual_clock import VirtualClock
 
 ACCOUNT = "acc_test"
 IBAN = "PK36JSBL0000001123456702"
+PART = "planted-part"
+"""A card or fund, where a resource is of one."""
+FUND = "F-INC-02"
 MSISDN = "+923000000001"
 PIN = "planted-pin-4821"
 OTP = "planted-otp-736102"
 BASE_URL = "http://127.0.0.1:1"
 API = "/zindigi/v2"
+PARTS = {"nav": FUND}
+"""What the resources are of that are read once for every part of another one."""
 
 Reply = httpx.Response | Callable[[httpx.Request], "httpx.Response | Awaitable[httpx.Response]"]
 
@@ -205,7 +210,7 @@ def resource(name: str) -> Resource:
     for domain in DOMAINS.values():
         for kind in domain.resources:
             if kind.name == name:
-                part = IBAN if kind.per_bank_account else None
+                part = IBAN if kind.per_bank_account else PARTS.get(kind.name, PART) if kind.parts_of else None
                 return Resource(account_id=ACCOUNT, domain=domain.name, kind=kind, name=name, part=part)
     raise KeyError(name)
 

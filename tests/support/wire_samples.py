@@ -9,7 +9,7 @@ from typing import Any
 
 from connector.domains.model import Entry, Unreadable
 from connector.ports import Page
-from tests.support.scripted_bank import IBAN, Bench, resource
+from tests.support.scripted_bank import FUND, IBAN, Bench, resource
 
 TRANSACTION: dict[str, Any] = {
     "id": "TXN-1",
@@ -60,6 +60,35 @@ BOOKING: dict[str, Any] = {
     "voucher": {"id": "W-1", "code": "BEARER-CODE-7Q4X", "valid_until": "2026-06-01"},
     "policy_ref": None,
 }
+CARD: dict[str, Any] = {
+    "id": "C-1",
+    "product": "Zindigi Debit",
+    "scheme": "PAYPAK",
+    "kind": "DEBIT",
+    "last4": "0417",
+    "status": "BLOCKED",
+    "block_reason": "HOLDER_REQUEST",
+    "iban": IBAN,
+    "issued_at": "2026-01-16T10:12:00+05:00",
+    "expires": "2031-01",
+    "limits": {"atm_daily": "@50000.00", "pos_daily": "@100000.00", "online_daily": None, "ccy": "PKR"},
+    "international": False,
+    "updated_at": "2026-03-01T08:40:11.5+05:00",
+}
+AUTHORIZATION: dict[str, Any] = {
+    "id": "AU-1",
+    "amount": "@-5022.00",
+    "ccy": "PKR",
+    "original_amount": "@-18.00",
+    "original_ccy": "USD",
+    "merchant": {"name": "Planted Merchant", "mcc": "7372", "city": "Dublin", "country": "IE"},
+    "channel": "ONLINE",
+    "state": "cleared",
+    "decline_reason": None,
+    "authorized_at": "2026-02-26T13:09:43+05:00",
+    "updated_at": "2026-02-27T09:11:02+05:00",
+    "cleared_transaction_id": "TXN-1",
+}
 LOAN: dict[str, Any] = {
     "LOAN_ID": "L-1",
     "PRODUCT": "ADVANCE_CASH",
@@ -95,6 +124,46 @@ VOUCHER: dict[str, Any] = {
     "expires_on": "2026-06-01",
     "redeemed_at": None,
 }
+SHARES: dict[str, Any] = {
+    "symbol": "INDPOL",
+    "name": "Invented Polymers Ltd",
+    "quantity": "100",
+    "averageCost": "83.1200",
+    "marketPrice": "84.50",
+    "marketValue": "8450.00",
+    "costValue": "8312.00",
+    "currency": "PKR",
+}
+UNITS: dict[str, Any] = {
+    "fundId": FUND,
+    "name": "Invented Income Fund",
+    "fundClass": "INCOME",
+    "units": "123.4567",
+    "averageNav": "52.1100",
+    "nav": "52.53100001",
+    "navDate": "2026-02-27",
+    "marketValue": "6485.31",
+    "costValue": "6433.33",
+    "currency": "PKR",
+}
+ORDER: dict[str, Any] = {
+    "orderId": "O-5",
+    "side": "BUY",
+    "instrument": {"type": "EQUITY", "symbol": "INDPOL", "fundId": None, "name": "Invented Polymers Ltd"},
+    "quantity": "100",
+    "amount": None,
+    "limitPrice": "86.00",
+    "filledQuantity": "40",
+    "averagePrice": "84.5000",
+    "currency": "PKR",
+    "status": "PARTIALLY_FILLED",
+    "placedAt": 1772181000123,
+    "updatedAt": 1772188200000,
+    "settlementTransactionId": None,
+    "bookingReference": None,
+}
+NAV: dict[str, Any] = {"date": "2026-02-27", "nav": "52.53100001", "publishedAt": 1772199900000}
+AS_OF = 1772199900000
 ME: dict[str, Any] = {
     "holder": {"name": "Planted", "cnic": "12345-1234567-1", "msisdn": "+923000000001", "email": None},
     "tier": "L1",
@@ -123,6 +192,10 @@ def feed(*items: Any) -> Any:
     return {"items": list(items), "next_cursor": None}
 
 
+def card_list(*cards: Any) -> Any:
+    return {"cards": list(cards)}
+
+
 def inquiry(*loans: Any) -> Any:
     return {"RESPONSE_CODE": "00", "RESPONSE_DESC": "OK", "DATA": {"LOANS": list(loans)}}
 
@@ -135,13 +208,33 @@ def summary(*vouchers: Any) -> Any:
     return {"member_id": "planted", "balance": 1, "vouchers": list(vouchers)}
 
 
+def portfolio(*positions: Any) -> Any:
+    funds = [item for item in positions if not isinstance(item, dict) or {"fundId", "units"} & item.keys()]
+    equities = [item for item in positions if item not in funds]
+    return {"portfolioId": "planted", "asOf": AS_OF, "equities": equities, "funds": funds}
+
+
+def orders(*content: Any) -> Any:
+    counted = {"page": 0, "size": 100, "totalPages": 1 if content else 0, "totalElements": len(content)}
+    return {"content": list(content), **counted}
+
+
+def navs(*days: Any) -> Any:
+    return {"fundId": FUND, "navs": list(days)}
+
+
 ENVELOPES: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "transactions": (feed, TRANSACTION),
     "bills": (feed, BILL),
     "bookings": (feed, BOOKING),
+    "cards": (card_list, CARD),
+    "authorizations": (feed, AUTHORIZATION),
     "loan": (inquiry, LOAN),
     "points": (ledger, POINTS),
     "vouchers": (summary, VOUCHER),
+    "holdings": (portfolio, UNITS),
+    "orders": (orders, ORDER),
+    "nav": (navs, NAV),
 }
 
 

@@ -153,7 +153,9 @@ class World:
 
     def new_source(self) -> ZindigiSource:
         """A client that knows nothing yet, as after a restart of the process."""
-        options = ZindigiOptions(base_url="http://127.0.0.1:1", transactions_page_limit=self.page_limit)
+        options = ZindigiOptions(
+            base_url="http://127.0.0.1:1", transactions_page_limit=self.page_limit, orders_page_size=self.page_limit
+        )
         http = BankHttp(options, self.clock, transport=self.transport)
         self.source = ZindigiSource(http, cast("Vault", Counted(self.vault, self.activity)), self.clock, options)
         return self.source

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields, is_dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ from connector.domains import lifecycle
 from connector.domains.account import ACCOUNT_STATUSES, TIERS
 from connector.domains.bills import STATUSES as BILL_STATUSES
 from connector.domains.bookings import STATUSES as BOOKING_STATUSES
+from connector.domains.cards import CARD_STATUSES, STATES
+from connector.domains.investments import ORDER_STATUSES
 from connector.domains.lending import INSTALLMENT_STATUSES, LOAN_STATUSES
 from connector.domains.loyalty import POINTS_KINDS, VOUCHER_STATUSES
 from connector.domains.model import (
@@ -27,25 +30,33 @@ from connector.domains.model import (
 from connector.domains.registry import DOMAINS
 from connector.domains.transactions import RAILS, STATUSES
 from tests.golden.samples import (
+    AUTHORIZATION,
     BALANCE,
     BANK_ACCOUNT,
     BILL,
     BOOKING,
     BROKEN,
     CANCELLED_BOOKING,
+    CARD,
     CHECKPOINT,
+    CLEARED,
     CONSENT,
     E_VOUCHER,
     HOLDER,
     INSTALLMENT,
     LINK,
     LOAN,
+    NAV,
+    ORDER,
     PAID_BILL,
     PENDING,
     POINTS,
     POSTED,
     RECORDS,
     REPAYMENT,
+    SHARES,
+    SUBSCRIPTION,
+    UNITS,
     VOUCHER,
 )
 
@@ -57,8 +68,17 @@ def variants(record: Any, name: str, values: Any) -> list[Any]:
 VARIANTS: dict[str, list[list[Any]]] = {
     "account": [variants(HOLDER, "tier", TIERS), variants(BANK_ACCOUNT, "status", ACCOUNT_STATUSES), [BALANCE]],
     "transactions": [variants(PENDING, "status", STATUSES.values()), variants(BROKEN, "status", {"BROKEN", "WHOLE"})],
+    "cards": [
+        [*variants(CARD, "status", CARD_STATUSES), replace(CARD, pos_daily_limit=CARD.atm_daily_limit)],
+        variants(AUTHORIZATION, "state", STATES.values()),
+    ],
     "bills": [variants(BILL, "status", BILL_STATUSES.values())],
     "bookings": [variants(BOOKING, "status", BOOKING_STATUSES.values())],
+    "investments": [
+        [replace(UNITS, quantity=Decimal(units)) for units in (0, 5)],
+        variants(ORDER, "status", ORDER_STATUSES),
+        [NAV],
+    ],
     "lending": [
         variants(LOAN, "status", LOAN_STATUSES),
         variants(INSTALLMENT, "status", INSTALLMENT_STATUSES),
@@ -88,6 +108,7 @@ def test_every_kind_of_record_is_in_the_table() -> None:
 PAID = replace(INSTALLMENT, status="PAID")
 OVERDUE = replace(LOAN, status="OVERDUE")
 CLOSED = replace(LOAN, status="CLOSED", closed_on=date(2026, 3, 20))
+BLOCKED = replace(CARD, status="BLOCKED", block_reason="LOST")
 REVERSED = replace(POSTED, status="REVERSED")
 OVERDUE_BILL = replace(BILL, status="OVERDUE")
 CANCELLED_BILL = replace(BILL, status="CANCELLED")
@@ -95,6 +116,8 @@ COMPLETED_BOOKING = replace(E_VOUCHER, status="COMPLETED")
 ISSUED = replace(VOUCHER, status="ISSUED")
 MINOR = replace(HOLDER, minor=True)
 SHUT = replace(BANK_ACCOUNT, status="CLOSED", status_source="CLOSED")
+SOLD = replace(UNITS, quantity=Decimal(0))
+UNPAID = replace(ORDER, settlement_transaction_id=None)
 
 
 @pytest.mark.parametrize(
@@ -126,6 +149,23 @@ SHUT = replace(BANK_ACCOUNT, status="CLOSED", status_source="CLOSED")
         ("transactions", "d", POSTED, None, "TransactionRemoved"),
         ("transactions", "c", None, BROKEN, "BalanceChainBroken"),
         ("transactions", "u", BROKEN, replace(BROKEN, status="WHOLE"), "BalanceChainHealed"),
+        ("cards", "c", None, BLOCKED, "CardIssued"),
+        ("cards", "u", CARD, BLOCKED, "CardStatusChanged"),
+        ("cards", "u", CARD, replace(BLOCKED, pos_daily_limit=CARD.atm_daily_limit), "CardStatusChanged"),
+        ("cards", "u", CARD, replace(CARD, online_daily_limit=CARD.atm_daily_limit), "CardLimitChanged"),
+        ("cards", "u", CARD, replace(CARD, international=True), "CardAmended"),
+        ("cards", "d", CARD, None, "CardAmended"),
+        ("cards", "c", None, AUTHORIZATION, "CardAuthorized"),
+        ("cards", "c", None, CLEARED, "AuthorizationCleared"),
+        ("cards", "c", None, replace(AUTHORIZATION, state="DECLINED"), "AuthorizationDeclined"),
+        ("cards", "u", AUTHORIZATION, replace(AUTHORIZATION, state="ADJUSTED"), "AuthorizationAdjusted"),
+        ("cards", "u", AUTHORIZATION, replace(AUTHORIZATION, amount=-CARD.atm_daily_limit), "AuthorizationAdjusted"),
+        ("cards", "u", AUTHORIZATION, replace(AUTHORIZATION, merchant_city="x"), "AuthorizationAmended"),
+        ("cards", "u", AUTHORIZATION, CLEARED, "AuthorizationCleared"),
+        ("cards", "u", CLEARED, replace(CLEARED, amount=-CARD.atm_daily_limit), "AuthorizationAmended"),
+        ("cards", "u", AUTHORIZATION, replace(AUTHORIZATION, state="REVERSED"), "AuthorizationReversed"),
+        ("cards", "u", AUTHORIZATION, replace(AUTHORIZATION, state="EXPIRED"), "AuthorizationExpired"),
+        ("cards", "d", AUTHORIZATION, None, "AuthorizationAmended"),
         ("bills", "c", None, BILL, "BillPresented"),
         ("bills", "c", None, PAID_BILL, "BillPaid"),
         ("bills", "c", None, CANCELLED_BILL, "BillAmended"),
@@ -145,6 +185,25 @@ SHUT = replace(BANK_ACCOUNT, status="CLOSED", status_source="CLOSED")
         ("bookings", "u", E_VOUCHER, COMPLETED_BOOKING, "BookingUpdated"),
         ("bookings", "u", CANCELLED_BOOKING, replace(CANCELLED_BOOKING, refund_transaction_id=None), "BookingUpdated"),
         ("bookings", "d", BOOKING, None, "BookingUpdated"),
+        ("investments", "c", None, SHARES, "HoldingOpened"),
+        ("investments", "c", None, SOLD, "HoldingClosed"),
+        ("investments", "u", UNITS, SOLD, "HoldingClosed"),
+        ("investments", "u", SOLD, UNITS, "HoldingOpened"),
+        ("investments", "u", SOLD, replace(SOLD, name="x"), "HoldingChanged"),
+        ("investments", "u", UNITS, replace(UNITS, market_value=Decimal("6485.32")), "HoldingChanged"),
+        ("investments", "d", SHARES, None, "HoldingClosed"),
+        ("investments", "c", None, SUBSCRIPTION, "OrderPlaced"),
+        ("investments", "c", None, replace(ORDER, status="PARTIALLY_FILLED"), "OrderPlaced"),
+        ("investments", "c", None, ORDER, "OrderFilled"),
+        ("investments", "c", None, replace(ORDER, status="EXPIRED"), "OrderCancelled"),
+        ("investments", "u", SUBSCRIPTION, replace(SUBSCRIPTION, status="PARTIALLY_FILLED"), "OrderUpdated"),
+        ("investments", "u", SUBSCRIPTION, replace(SUBSCRIPTION, status="FILLED"), "OrderFilled"),
+        ("investments", "u", SUBSCRIPTION, replace(SUBSCRIPTION, status="CANCELLED"), "OrderCancelled"),
+        ("investments", "u", UNPAID, ORDER, "OrderUpdated"),
+        ("investments", "d", ORDER, None, "OrderUpdated"),
+        ("investments", "c", None, NAV, "NavPublished"),
+        ("investments", "u", NAV, replace(NAV, nav=Decimal("52.54")), "NavPublished"),
+        ("investments", "d", NAV, None, "NavPublished"),
         ("lending", "c", None, LOAN, "LoanDisbursed"),
         ("lending", "u", LOAN, OVERDUE, "LoanOverdue"),
         ("lending", "u", OVERDUE, CLOSED, "LoanClosed"),
@@ -214,7 +273,37 @@ def test_records_are_frozen_dataclasses_with_an_id_and_a_key(record: Any) -> Non
         setattr(record, fields(record)[0].name, None)
 
 
+@pytest.mark.parametrize(
+    ("record", "related"),
+    [
+        (SHARES, ()),
+        (UNITS, (("nav", "investments", NAV.entity_id),)),
+        (replace(UNITS, priced_on=None), ()),
+        (SUBSCRIPTION, ()),
+        (
+            ORDER,
+            (
+                ("settlement_transaction", "transactions", "TX-960"),
+                ("booking", "bookings", "booking/BK-2"),
+            ),
+        ),
+        (NAV, ()),
+    ],
+)
+def test_investments_refer_to_what_the_bank_states(record: Record, related: tuple[tuple[str, str, str], ...]) -> None:
+    told = DOMAINS["investments"].relate(record)
+    assert tuple((one.relation, one.domain, one.entity_id) for one in told) == related
+
+
+def test_a_portfolio_stated_later_is_no_change_of_what_is_held() -> None:
+    later = replace(SHARES, as_of=SHARES.as_of + timedelta(hours=1))
+    assert later == SHARES
+    assert changed_fields(SHARES, later) == ()
+    assert changed_fields(SHARES, replace(SHARES, price=Decimal(1))) == ("price",)
+
+
 def test_ids_of_one_resource_do_not_meet() -> None:
+    assert SHARES.entity_id != replace(SHARES, instrument_type="FUND").entity_id
     one = [replace(LOAN, loan_id="1"), replace(REPAYMENT, repayment_id="1"), replace(INSTALLMENT, loan_id="1")]
     assert len({record.entity_id for record in one}) == 3
 
@@ -226,6 +315,11 @@ def test_ids_of_one_resource_do_not_meet() -> None:
         (POSTED, True),
         (REVERSED, True),
         (replace(POSTED, status=UNKNOWN), False),
+        (BLOCKED, False),
+        (replace(CARD, status="HOTLISTED"), True),
+        (AUTHORIZATION, False),
+        (replace(AUTHORIZATION, state=UNKNOWN), False),
+        (CLEARED, True),
         (BILL, False),
         (OVERDUE_BILL, False),
         (replace(BILL, status=UNKNOWN), False),
@@ -249,6 +343,14 @@ def test_ids_of_one_resource_do_not_meet() -> None:
         (BANK_ACCOUNT, False),
         (SHUT, True),
         (BALANCE, False),
+        (SHARES, False),
+        (NAV, True),
+        (ORDER, True),
+        (UNPAID, False),
+        (SUBSCRIPTION, False),
+        (replace(SUBSCRIPTION, status="EXPIRED"), True),
+        (replace(SUBSCRIPTION, status="EXPIRED", filled_quantity=Decimal(1)), False),
+        (replace(ORDER, status=UNKNOWN), False),
     ],
 )
 def test_what_the_bank_may_still_change_is_unsettled(record: Record, settled: bool) -> None:

@@ -27,7 +27,7 @@ DECIMAL = {"type": "bytes", "logicalType": "decimal", "precision": 18, "scale": 
 FIELD_NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 TYPE_NAME = re.compile(r"[A-Z][A-Za-z0-9]*")
 AMOUNT = re.compile(r"[._](amount|balance|price|fee|principal|outstanding)(_|$)")
-FINE = re.compile(r"(unit|price|nav|rate|ratio|quantity|cost)", re.IGNORECASE)
+FINE = re.compile(r"(unit|price|nav|rate|ratio|quantity|cost|original)", re.IGNORECASE)
 UNIT = re.compile(r"currency|PKR|units?\b|percent|ratio|per ", re.IGNORECASE)
 PERSONAL = {
     "account": {
@@ -48,6 +48,12 @@ PERSONAL = {
         "Counterparty.name": "name",
         "BalanceChain.iban": "identifier",
     },
+    "cards": {
+        "Card.last4": "identifier",
+        "Card.iban": "identifier",
+        "CardAuthorization.merchant_name": "free_text",
+        "CardAuthorization.merchant_city": "free_text",
+    },
     "bills": {"Bill.consumer_number": "identifier", "Biller.name": "free_text"},
     "bookings": {
         "Booking.vendor": "free_text",
@@ -55,6 +61,7 @@ PERSONAL = {
         "BookingLine.description": "free_text",
         "Booking.policy_ref": "identifier",
     },
+    "investments": {},
     "lending": {},
     "loyalty": {"PointsEntry.description": "free_text"},
     "lifecycle": {},
@@ -156,7 +163,7 @@ def kinds(schema: Any) -> set[str]:
 def allowed(name: str, kind: Schema) -> bool:
     if kind["logicalType"] == "decimal":
         precision, scale = kind["precision"], kind["scale"]
-        # Units, prices and rates have more places than money.
+        # Units, prices and rates have more places than money, and foreign currencies may have thousandths.
         wider = bool(FINE.search(name)) and precision >= 18 and 2 < scale <= 8
         return kind["type"] == "bytes" and ((precision, scale) == (18, 2) or wider)
     return (kind["type"], kind["logicalType"]) in {("long", "timestamp-micros"), ("int", "date")}

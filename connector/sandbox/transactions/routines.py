@@ -82,19 +82,6 @@ def _cnic_out(life: Life, hand: Hand, at: datetime) -> None:
     _enter(life, hand, at, _Draft("CNIC_TRANSFER", -hand.rupees(500, 5_000), Counterparty(cnic=person.cnic)))
 
 
-def _shop(life: Life, hand: Hand, at: datetime) -> None:
-    shop = hand.rng.choice(life.contacts.shops)
-    amount, refunded, hours = hand.rupees(150, 4_500), hand.rng.random() < 0.03, hand.rng.uniform(20, 120)
-    bought = _enter(life, hand, at, _Draft("CARD", -amount, shop))
-    if bought is not None and refunded:
-        refund = _Draft("REVERSAL", amount, shop)
-        life.plan(at + timedelta(hours=hours), lambda now: _refund(life, hand, now, refund))
-
-
-def _refund(life: Life, hand: Hand, at: datetime, refund: _Draft) -> None:
-    _enter(life, hand, at, refund)
-
-
 def _qr_shop(life: Life, hand: Hand, at: datetime) -> None:
     shop = hand.rng.choice(life.contacts.shops)
     _enter(life, hand, at, _Draft("RAAST_P2M", -hand.rupees(80, 2_500), shop, with_receipt=True))
@@ -135,7 +122,6 @@ ROUTINES: Routines = {
         Routine("salary", 30 * 24, _salary, regular=True),
         Routine("raast-in", 70, _raast_in),
         Routine("raast-out", 24, _raast_out),
-        Routine("shop", 13, _shop),
         Routine("qr", 20, _qr_shop),
         Routine("top-up", 150, _top_up),
         Routine("cash", 110, _cash),
@@ -153,7 +139,6 @@ ROUTINES: Routines = {
         Routine("remittance", 9 * 24, _remittance),
         Routine("internal", 48, _internal),
         Routine("raast-out", 30, _raast_out),
-        Routine("shop", 16, _shop),
         Routine("qr", 30, _qr_shop),
         Routine("ibft", 60, _ibft_out),
     ),
@@ -161,14 +146,12 @@ ROUTINES: Routines = {
         Routine("salary", 15 * 24, _salary, regular=True),
         Routine("raast-in", 30, _raast_in),
         Routine("raast-out", 40, _raast_out),
-        Routine("shop", 30, _shop),
         Routine("cash", 120, _cash),
     ),
     "teen": (
         Routine("pocket-money", 7 * 24, _pocket_money, regular=True),
         Routine("raast-in", 60, _raast_in),
         Routine("qr", 18, _qr_shop),
-        Routine("shop", 50, _shop),
         Routine("top-up", 120, _top_up),
     ),
 }

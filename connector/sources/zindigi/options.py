@@ -31,6 +31,7 @@ class ZindigiOptions:
     maximum_body_bytes: int = 8 * 1024 * 1024
     transactions_page_limit: int = 100
     points_page_limit: int = 200
+    orders_page_size: int = 100
 
     def __post_init__(self) -> None:
         try:

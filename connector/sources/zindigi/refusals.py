@@ -34,7 +34,9 @@ _FORBIDDEN: Final = 403
 _LOCKED: Final = 423
 _UPGRADE_REQUIRED: Final = 426
 
-_CODE_FORM: Final = re.compile(r"[A-Z][A-Z0-9_]{0,39}")
+_CODE_FIELDS: Final = ("code", "errorCode")
+"""Where an error body has its code: at the front door and the bank ledger, and at the brokerage (`BRK-429`)."""
+_CODE_FORM: Final = re.compile(r"[A-Z][A-Z0-9_-]{0,39}")
 _SECONDS_FORM: Final = re.compile(r"[0-9]{1,9}")
 _INSTANT_FORM: Final = re.compile(r"[0-9T:.Z+-]{1,40}")
 _VERSION_FORM: Final = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,6}){0,3}")
@@ -75,9 +77,10 @@ class Answer:
 
     @property
     def code(self) -> str | None:
-        """The bank's error code, if the body has one of the form of a code."""
-        code = self.fields().get("code")
-        return code if isinstance(code, str) and _CODE_FORM.fullmatch(code) else None
+        """The bank's error code, if the body has one of the form of a code, in the dialect of whichever backend."""
+        fields = self.fields()
+        stated = (fields.get(name) for name in _CODE_FIELDS)
+        return next((code for code in stated if isinstance(code, str) and _CODE_FORM.fullmatch(code)), None)
 
 
 def refusal(answer: Answer) -> ConnectorError:

@@ -10,11 +10,20 @@ from functools import cache
 from importlib.metadata import entry_points
 
 from connector.errors import ConfigurationError
-from connector.sources.zindigi import account, bills, bookings, lending, loyalty, transactions
+from connector.sources.zindigi import account, bills, bookings, cards, investments, lending, loyalty, transactions
 from connector.sources.zindigi.surface import Surface
 
 ENTRY_POINTS = "zindigi_connector.app_session"
-_OWN = (account.SURFACES, transactions.SURFACES, bills.SURFACES, lending.SURFACES, loyalty.SURFACES, bookings.SURFACES)
+_OWN = (
+    account.SURFACES,
+    transactions.SURFACES,
+    cards.SURFACES,
+    bills.SURFACES,
+    investments.SURFACES,
+    lending.SURFACES,
+    loyalty.SURFACES,
+    bookings.SURFACES,
+)
 
 
 @cache

@@ -366,6 +366,15 @@ def micros_of(item: object, name: str, read: Callable[[object], int]) -> int | N
         return None
 
 
+def day_of(item: object, name: str) -> date | None:
+    """The YYYY-MM-DD date under `name`, where `item` has one that can be read."""
+    value = item.get(name) if isinstance(item, dict) else None
+    try:
+        return _day(value)
+    except PydanticCustomError:
+        return None
+
+
 def moment_micros(value: object) -> int:
     """A time's microseconds since the epoch; for `micros_of`."""
     return micros(_moment(value).instant)

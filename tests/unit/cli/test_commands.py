@@ -375,7 +375,7 @@ class TestConnectBeforeTheBankIsAsked:
             ("--days", "366"),
             ("--label", "Capital"),
             ("--label", "call-03001234567"),
-            ("--domains", "cards"),
+            ("--domains", "no-such-domain"),
             ("--yes", "--msisdn", "12345"),
             ("--pin", "1234"),
         ],

@@ -87,12 +87,20 @@ def test_unknown_codes_are_kept_and_flagged() -> None:
     assert isinstance(entry.record, Transaction)
     assert (entry.record.rail, entry.record.rail_source) == ("UNKNOWN", "TELEPORT")
     assert (entry.record.status, entry.record.status_source) == ("UNKNOWN", "held")
-    for name, field in (("loan", "STATUS"), ("points", "type"), ("vouchers", "status")):
-        entry = one(name, {**ENVELOPES[name][1], field: "NEW_ONE"})
+    for name, wire_field, field in (
+        ("loan", "STATUS", "status"),
+        ("points", "type", "kind"),
+        ("vouchers", "status", "status"),
+        ("cards", "kind", "kind"),
+        ("cards", "status", "status"),
+        ("authorizations", "channel", "channel"),
+        ("authorizations", "state", "state"),
+    ):
+        entry = one(name, {**ENVELOPES[name][1], wire_field: "NEW_ONE"})
         assert isinstance(entry, Entry)
         record: Any = entry.record
-        assert getattr(record, "kind" if name == "points" else "status") == "UNKNOWN"
-        assert getattr(record, "kind_source" if name == "points" else "status_source") == "NEW_ONE"
+        assert getattr(record, field) == "UNKNOWN"
+        assert getattr(record, f"{field}_source") == "NEW_ONE"
 
 
 def test_a_bill_is_canonical() -> None:

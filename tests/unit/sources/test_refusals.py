@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -55,12 +56,27 @@ CASES: list[tuple[int, str, type[ConnectorError], str | None]] = [
     (502, "BAD_GATEWAY", UnavailableError, None),
     (503, "UNAVAILABLE", UnavailableError, None),
     (504, "SOMETHING_NEW", UnavailableError, None),
+    (400, "BRK-400", DataError, None),
+    (401, "BRK-401", TokenError, None),
+    (403, "BRK-403", ForbiddenError, None),
+    (404, "BRK-404", DataError, None),
+    (429, "BRK-429", RateLimitedError, None),
+    (503, "BRK-503", UnavailableError, None),
 ]
+DIALECTS: dict[str, Callable[[str], dict[str, Any]]] = {
+    "front door": lambda code: {"code": code, "message": "planted +923000000001"},
+    "brokerage": lambda code: {"errorCode": code, "errorMessage": "planted +923000000001", "timestamp": 1772199900000},
+}
 
 
+@pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize(("status", "code", "kind", "reason"), CASES)
-def test_every_refusal_has_one_meaning(status: int, code: str, kind: type[ConnectorError], reason: str | None) -> None:
-    error = refusal(answer(status, {"code": code, "message": "planted +923000000001"}))
+def test_every_refusal_has_one_meaning_in_every_dialect(
+    status: int, code: str, kind: type[ConnectorError], reason: str | None, dialect: str
+) -> None:
+    refused = answer(status, DIALECTS[dialect](code))
+    error = refusal(refused)
+    assert refused.code == code
     assert type(error) is kind
     assert getattr(error, "reason", None) == reason
     assert "planted" not in str(error)
@@ -78,7 +94,7 @@ def test_every_refusal_has_one_meaning(status: int, code: str, kind: type[Connec
         (400, DataError),
     ],
 )
-@pytest.mark.parametrize("body", [b"<html>gateway</html>", b"", b"[1]", {"code": 7}, {"code": "planted text"}])
+@pytest.mark.parametrize("body", [b"<html>gateway</html>", b"", b"[1]", {"code": 7}, {"errorCode": "planted text"}])
 def test_a_body_without_a_code_falls_back_to_the_status(status: int, kind: type[ConnectorError], body: Any) -> None:
     error = refusal(answer(status, body))
     assert type(error) is kind

@@ -13,11 +13,14 @@ from connector.domains.model import Entry, Unreadable
 from connector.errors import DataError
 from tests.support.shifts import SHIFTS
 from tests.support.wire_samples import (
+    AUTHORIZATION,
+    CARD,
     ENVELOPES,
     LOAN,
     POINTS,
     TRANSACTION,
     VOUCHER,
+    card_list,
     encode,
     feed,
     inquiry,
@@ -30,6 +33,15 @@ from tests.support.wire_samples import (
 FIELDS = [
     (name, field) for name, (_, item) in ENVELOPES.items() for field in item if field not in {"SCHEDULE", "REPAYMENTS"}
 ]
+
+IDENTIFIES = {
+    "loan": "LOAN_ID",
+    "vouchers": "voucher_id",
+    "holdings": "fundId",
+    "orders": "orderId",
+    "nav": "date",
+}
+"""The field that an entry is named by; else `id`."""
 
 
 @pytest.mark.parametrize("shift", SHIFTS)
@@ -44,8 +56,7 @@ def test_one_shifted_field_is_named(name: str, field: str, shift: str) -> None:
     assert field in bad.reason
     assert "planted" not in bad.reason
     assert "Planted" not in bad.reason
-    identifies = {"loan": "LOAN_ID", "vouchers": "voucher_id"}.get(name, "id")
-    assert (bad.entity_id is None) == (field == identifies)
+    assert (bad.entity_id is None) == (field == IDENTIFIES.get(name, "id"))
     if name != "loan":
         assert isinstance(page.entries[1], Entry)
     if shift == "renamed":
@@ -54,7 +65,13 @@ def test_one_shifted_field_is_named(name: str, field: str, shift: str) -> None:
 
 PARTS = [
     (name, part, field)
-    for name, part in (("transactions", "counterparty"), ("bills", "biller"), ("bookings", "voucher"))
+    for name, part in (
+        ("transactions", "counterparty"),
+        ("bills", "biller"),
+        ("bookings", "voucher"),
+        ("cards", "limits"),
+        ("authorizations", "merchant"),
+    )
     for field in ENVELOPES[name][1][part]
 ]
 
@@ -126,11 +143,24 @@ def test_parts_of_a_loan_without_currency_are_unreadable_with_their_ids() -> Non
         ("bills", "next_cursor"),
         ("bookings", "items"),
         ("bookings", "next_cursor"),
+        ("cards", "cards"),
+        ("authorizations", "items"),
+        ("authorizations", "next_cursor"),
         ("points", "entries"),
         ("points", "has_more"),
         ("vouchers", "vouchers"),
         ("loan", "RESPONSE_CODE"),
         ("loan", "DATA"),
+        ("holdings", "asOf"),
+        ("holdings", "equities"),
+        ("holdings", "funds"),
+        ("orders", "content"),
+        ("orders", "page"),
+        ("orders", "size"),
+        ("orders", "totalPages"),
+        ("orders", "totalElements"),
+        ("nav", "fundId"),
+        ("nav", "navs"),
     ],
 )
 @pytest.mark.parametrize("shift", SHIFTS)
@@ -152,7 +182,9 @@ def test_no_facility_with_something_in_it_is_no_empty_page(data: Any) -> None:
 
 
 @pytest.mark.parametrize("item", [None, 7, "planted", [], True])
-@pytest.mark.parametrize("name", ["transactions", "points", "vouchers"])
+@pytest.mark.parametrize(
+    "name", ["transactions", "cards", "authorizations", "points", "vouchers", "holdings", "orders", "nav"]
+)
 def test_an_item_that_is_no_object_is_unreadable(name: str, item: Any) -> None:
     entry = one(name, item)
     assert isinstance(entry, Unreadable)
@@ -168,6 +200,10 @@ def test_unknown_fields_are_tolerated_and_counted_by_dotted_name() -> None:
     loan["SCHEDULE"][0]["NEW"] = 1
     loan["NEW"] = 1
     assert read("loan", inquiry(loan)).unknown_fields == {"DATA.LOANS.NEW": 1, "DATA.LOANS.SCHEDULE.NEW": 1}
+    card = {**CARD, "new": 1, "limits": {**CARD["limits"], "new": 1}}
+    assert read("cards", card_list(card)).unknown_fields == {"cards.new": 1, "cards.limits.new": 1}
+    line = {**AUTHORIZATION, "new": 1, "merchant": {**AUTHORIZATION["merchant"], "new": 1}}
+    assert read("authorizations", feed(line)).unknown_fields == {"items.new": 1, "items.merchant.new": 1}
     assert read("points", ledger({**POINTS, "new": 1})).unknown_fields == {"entries.new": 1}
     assert read("vouchers", summary({**VOUCHER, "new": 1})).unknown_fields == {"vouchers.new": 1}
 

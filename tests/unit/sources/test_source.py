@@ -5,17 +5,20 @@ from datetime import date
 import anyio
 import pytest
 
-from connector.domains.model import BookingKey
+from connector.domains.model import BookingKey, midnight_micros
 from connector.domains.registry import DOMAINS
 from connector.errors import CursorError, DataError
 from connector.ports import PageRequest, Source
-from tests.support.scripted_bank import ACCOUNT, IBAN, Bench, refused, reply, resource
+from tests.support.scripted_bank import ACCOUNT, FUND, IBAN, Bench, refused, reply, resource
 from tests.support.virtual_clock import VirtualClock
 from tests.support.wire_samples import ME
 
 pytestmark = pytest.mark.anyio
 
 FEED = f"/accounts/{IBAN}/transactions"
+PORTFOLIO = "/invest/v1/portfolio"
+ORDERS = "/invest/v1/orders"
+NAV = f"/invest/v1/funds/{FUND}/nav"
 CALLS: list[tuple[str, PageRequest, str]] = [
     ("transactions", PageRequest(), f"GET {FEED}?limit=100"),
     ("transactions", PageRequest(since=date(2026, 1, 2)), f"GET {FEED}?limit=100&from=2026-01-02"),
@@ -29,6 +32,15 @@ CALLS: list[tuple[str, PageRequest, str]] = [
     ("points", PageRequest(after=BookingKey(41, ""), cursor="241"), "GET /z-miles/ledger?limit=200&after_id=241"),
     ("vouchers", PageRequest(), "GET /z-miles/summary"),
     ("loan", PageRequest(), "POST /advance-cash/inquiry"),
+    ("holdings", PageRequest(), f"GET {PORTFOLIO}"),
+    ("orders", PageRequest(since=date(2026, 1, 2)), f"GET {ORDERS}?page=0&size=100"),
+    ("orders", PageRequest(since=date(2026, 1, 2), cursor="3"), f"GET {ORDERS}?page=3&size=100"),
+    ("nav", PageRequest(), f"GET {NAV}"),
+    # The newest day again: it is the one that is restated most often.
+    ("nav", PageRequest(after=BookingKey(midnight_micros(date(2026, 2, 27)), "")), f"GET {NAV}?since=2026-02-27"),
+    # A complete read, from its lowest day on, and from the day of the floor, of which nothing is believed.
+    ("nav", PageRequest(after=BookingKey(midnight_micros(date(2026, 2, 2)) - 1, "")), f"GET {NAV}?since=2026-02-02"),
+    ("nav", PageRequest(after=BookingKey(midnight_micros(date(2026, 2, 2)), "")), f"GET {NAV}?since=2026-02-02"),
 ]
 
 
@@ -36,7 +48,7 @@ CALLS: list[tuple[str, PageRequest, str]] = [
 async def test_every_resource_has_its_call(name: str, request_: PageRequest, line: str) -> None:
     bench = Bench()
     bench.hold_session()
-    for path in (FEED, "/z-miles/ledger", "/z-miles/summary"):
+    for path in (FEED, "/z-miles/ledger", "/z-miles/summary", PORTFOLIO, ORDERS, NAV):
         bench.bank.always("GET", path, reply(200, {}))
     bench.bank.always("POST", "/advance-cash/inquiry", reply(200, {"RESPONSE_CODE": "00"}))
     page = await bench.source.fetch_page(resource(name), request_)
