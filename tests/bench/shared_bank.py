@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -165,7 +166,7 @@ def _log_in(bank: Bank, spec: HolderSpec) -> _Login:
 class Stepped:
     """What the bank did: over how much ledger time, how many changes by (number of the life, domain).
 
-    Counted is what can be seen in resources that were ever read.
+    Counted is what can be seen after it, in resources that were ever read.
     """
 
     hours: float
@@ -185,13 +186,15 @@ class RunningSharedBank:
         told = self._control("POST", "/sandbox/step", {"n": steps})
         hours = (datetime.fromisoformat(told["ledger_now"]) - before).total_seconds() / 3600
         shown = {(read["msisdn"], read["resource"]) for read in self._control("GET", "/sandbox/reads")}
-        changes: dict[tuple[int, str], int] = {}
-        for change in told["changes"]:
-            # Some of what the bank does it shows to nobody: what a card of a minor was used for.
-            if (change["msisdn"], change["resource"]) in shown:
-                key = (int(change["msisdn"][-7:]) - FIRST_NUMBER, change["domain"])
-                changes[key] = changes.get(key, 0) + 1
-        return Stepped(hours, changes)
+        # Some of what the bank does it shows to nobody: what a card of a minor was used for. And a balance that moved
+        # several times in a step is seen once.
+        seen = {
+            (change["msisdn"], change["domain"], change["entity"], 0 if change["derived"] else change["version"])
+            for change in told["changes"]
+            if (change["msisdn"], change["resource"]) in shown
+        }
+        changes = Counter((int(msisdn[-7:]) - FIRST_NUMBER, domain) for msisdn, domain, *_ in seen)
+        return Stepped(hours, dict(changes))
 
     def record(self) -> None:
         """Note from now on what is asked."""
