@@ -65,19 +65,44 @@ async def tell_the_story(world: World) -> None:
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
-    """The event types that the scenario told, by topic; once for all the tests below."""
-    found: dict[str, set[str]] = defaultdict(set)
+def events(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, dict[str, Any]]]:
+    """Everything that the scenario told, with its topic; once for all the tests below."""
+    found: list[tuple[str, dict[str, Any]]] = []
 
     async def live() -> None:
         async with World.open(tmp_path_factory.mktemp("catalogue"), "catalogue", seed=1) as world:
             await tell_the_story(world)
-            events: list[tuple[str, dict[str, Any]]] = await world.events()
-            for topic, event in events:
-                found["every domain" if event["op"] == "s" else topic].add(event["event_type"])
+            found.extend(await world.events())
 
     anyio.run(live)
     return found
+
+
+@pytest.fixture(scope="module")
+def told(events: list[tuple[str, dict[str, Any]]]) -> dict[str, set[str]]:
+    """The event types that were told, by topic."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for topic, event in events:
+        found["every domain" if event["op"] == "s" else topic].add(event["event_type"])
+    return found
+
+
+def test_every_reference_leads_to_an_event(events: list[tuple[str, dict[str, Any]]]) -> None:
+    """A consumer can join a `LoanRepaid` to its `TransactionPosted`: by the bank's id in the domain that is named."""
+    names: set[tuple[str, str]] = set()
+    references: set[tuple[str, str, str]] = set()
+    for topic, event in events:
+        names.add((topic, event["entity_id"]))
+        transaction = (event["after"] or {}).get("transaction")
+        if transaction is not None:
+            # The bank may have posted it under another id than it was first seen by.
+            names.add((topic, transaction["transaction_id"]))
+        references |= {(one["relation"], one["domain"], one["entity_id"]) for one in event["related"]}
+    assert {relation for relation, _, _ in references} >= {
+        "disbursal_transaction", "repayment_transaction", "payment_transaction", "refund_transaction",
+        "clearing_transaction", "settlement_transaction", "voucher", "loan", "card",
+    }  # fmt: skip
+    assert {(domain, entity_id) for _, domain, entity_id in references} - names == set()
 
 
 @pytest.mark.parametrize(("topic", "event_type"), CATALOGUE)
