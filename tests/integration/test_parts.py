@@ -179,7 +179,8 @@ async def test_a_card_that_runs_by_itself_is_found_and_read_by_the_scheduler(wor
         path = f"/cards/{card_ids(world)[-1]}/authorizations"
         before = world.calls(path)
         await clock.advance(600)
-        assert world.calls(path) - before >= 8
+        # Once a minute, or half as often while nothing is new.
+        assert world.calls(path) - before >= 4
 
 
 async def lose_a_card(world: World, worker: ShardWorker) -> str:
