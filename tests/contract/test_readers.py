@@ -38,14 +38,13 @@ def comparable(value: Any) -> Any:
 def respelled(value: Any) -> Any:
     """What a reader printed, its instants spelled as `comparable` does."""
     if isinstance(value, dict):
-        return {name: respelled(item) if name not in INSTANTS else instant(item) for name, item in value.items()}
+        return {name: instant(item) if is_instant(name) else respelled(item) for name, item in value.items()}
     return [respelled(item) for item in value] if isinstance(value, list) else value
 
 
-INSTANTS = {
-    *("effective_at", "observed_at", "initiated_at", "posted_at", "at", "issued_at", "redeemed_at", "act_by"),
-    *("valid_from", "valid_until", "polled_until", "reconciled_until"),
-}
+def is_instant(name: str) -> bool:
+    """By the names that the schemas' own rules give to fields."""
+    return name.endswith(("_at", "_until")) or name in {"at", "as_of", "act_by", "valid_from"}
 
 
 def instant(text: str | None) -> str | None:

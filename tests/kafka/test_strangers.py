@@ -15,6 +15,7 @@ import pytest
 from aiokafka import AIOKafkaProducer, ConsumerRecord
 
 from connector.avro import decode_event, schema_directory
+from connector.domains.registry import DOMAINS
 from connector.journal.kafka.options import EVENT_TOPICS
 from connector.proving.broker import Broker
 from tests.conftest import EXAMPLES, QUICK
@@ -134,7 +135,7 @@ async def test_a_plain_script_proves_that_nothing_is_missing(world: World) -> No
     for topic, event in await world.events():
         last[f"{event['account_id']} {place_of(world).options.topic(topic)}"] = event["sequence"]
     assert done.stdout.splitlines() == [f"{stream}: up to sequence {last[stream]}" for stream in sorted(last)]
-    assert len(last) == 2 * 4 + 1, "three domains and lifecycle for each holder, and the shard's own"
+    assert len(last) == 2 * (len(DOMAINS) + 1) + 1, "every domain and lifecycle for each holder, and the shard's own"
 
 
 async def copied(place: KafkaBackend, change: Callable[[list[ConsumerRecord]], list[ConsumerRecord]]) -> KafkaBackend:
