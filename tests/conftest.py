@@ -68,9 +68,9 @@ def _late_connections(request: pytest.FixtureRequest) -> Iterator[None]:
         gc.collect()
 
 
-@pytest.fixture(params=JOURNALS)
+@pytest.fixture(params=["sqlite", pytest.param("kafka", marks=pytest.mark.proof)])
 async def place(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
-    """Where a world's journal lives: the test runs once for each kind, with a single shard."""
+    """Where a world's journal lives: once for each kind, with a single shard. Over Kafka it is a long proof."""
     if request.param == "sqlite":
         return SqliteBackend(str(tmp_path / "journal.db"), shard_count=1)
     running: Broker = request.getfixturevalue("broker")

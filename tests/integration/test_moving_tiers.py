@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
+from connector.cadence import Intervals
 from connector.domains.model import Profile
 from connector.domains.registry import DOMAINS
 from connector.domains.tiers import HOLDINGS, may_hold
 from connector.errors import ConsentError
 from connector.runtime.job_board import PROFILE, Job
-from connector.runtime.options import Cadence
 from tests.support.virtual_clock import VirtualClock
 from tests.support.world import OPTIONS, World, people
 
@@ -27,7 +27,7 @@ HOLDER_SECONDS = 700.0
 """Longer than anything goes unread."""
 RUNTIME = replace(
     OPTIONS,
-    cadences={kind.name: Cadence(300.0, 600.0) for domain in DOMAINS.values() for kind in domain.resources},
+    intervals={kind.name: Intervals(300.0, 600.0) for domain in DOMAINS.values() for kind in domain.resources},
     checkpoint_seconds=600.0,
     command_interval_seconds=600.0,
 )
