@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from datetime import timedelta
 from decimal import Decimal
@@ -15,7 +14,7 @@ from connector.sandbox.bookings.orders import CATEGORIES
 from connector.sandbox.clock import ManualClock
 from connector.sandbox.core import Bank, ControlError
 from connector.sandbox.mutations import Mutation, MutationError
-from connector.sandbox.scenario import Scenario, load_scenario
+from connector.sandbox.scenario import load_scenario
 from connector.sandbox.wire import dumps, local_date, micros
 
 if TYPE_CHECKING:
@@ -297,13 +296,6 @@ def test_money_has_two_decimals_on_the_wire(bank: Bank) -> None:
         for key in ("amount", "balance_after"):
             value = text.split(f'"{key}":')[1].split(",")[0].rstrip("}")
             assert value == "null" or value[-3] == "."
-
-
-def test_ninety_days_of_five_lives_start_fast(lockstep: Scenario) -> None:
-    began = time.perf_counter()
-    bank = Bank(lockstep.model_copy(update={"history_days": 90}), 1, ManualClock())
-    assert time.perf_counter() - began < 2.0
-    assert sum(len(ledger.changes) for ledger in ledgers(bank)) > 1000
 
 
 def test_history_is_one_creation_each() -> None:
