@@ -22,7 +22,7 @@ from tests.contract.journal.suite import SHARD, opened, require_untorn
 from tests.kafka import breaks
 from tests.kafka.raw import abort, high_watermark, partition_of
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.proof]
 
 TOLD = ("transactions", "lending")
 """The topics of a numbered commit's events, half of them each."""

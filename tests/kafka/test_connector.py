@@ -17,7 +17,7 @@ from connector.proving.proof import prove, read_journal, wait_settled
 from connector.proving.rig import Rig
 from tests.support.checked_bank import opened_rig
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.proof]
 
 SHUTDOWN_SECONDS = 10.0
 GRACE_SECONDS = 4.0

@@ -22,7 +22,7 @@ from tests.kafka import breaks
 from tests.kafka.raw import abort, bare_log, configure, open_transaction, partition_of
 from tests.support.log_watch import logged
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.proof]
 
 
 async def frozen_and_thawed(backend: KafkaBackend) -> tuple[int | None, str, int]:
