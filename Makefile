@@ -35,7 +35,7 @@ registry: $(VENV)/runtime.stamp ## a real schema registry on a free loopback por
 	@$(BIN)/python -m connector.proving.registry
 
 brokertests: $(VENV)/dev.stamp ## the tests on a real Kafka broker
-	@$(PYTEST) -n $(WORKERS) -m "not proof" tests/kafka tests/contract/journal/test_kafka_contract.py
+	@$(PYTEST) -n $(WORKERS) tests/kafka tests/contract/journal/test_kafka_contract.py
 
 bench: $(VENV)/dev.stamp ## benchmarks, as ratios to raw loops over the same libraries (BENCH=--quick: for a look; BENCH=--help)
 	@$(BIN)/python -m tests.bench $(BENCH)
