@@ -18,7 +18,7 @@ from connector.proving.rig import Rig
 from tests.support.checked_bank import opened_rig
 
 QUICK = [("sqlite", seed) for seed in range(1, 11)] + [("kafka", seed) for seed in range(1, 4)]
-PROOF = [("sqlite", seed) for seed in range(11, 111)] + [("kafka", seed) for seed in range(11, 31)]
+PROOF = [("sqlite", seed) for seed in range(11, 111)] + [("kafka", seed) for seed in range(11, 19)]
 KILLS = 4
 
 
