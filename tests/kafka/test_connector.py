@@ -46,7 +46,8 @@ async def test_an_absent_broker_is_waited_for_and_told_once(tmp_path: Path, brok
     async with opened_rig(tmp_path, "crash", seed=5, kafka=broker.bootstrap_servers) as rig:
         await linked(rig)
         await rig.start_connector()
-        await clock.sleep(3.0)
+        await rig.wait_running()
+        await clock.sleep(1.0)
         await anyio.to_thread.run_sync(broker.stop)
         try:
             await clock.sleep(15.0)
@@ -68,7 +69,8 @@ async def test_sigterm_is_bounded_while_the_broker_is_away(tmp_path: Path, broke
     async with opened_rig(tmp_path, "crash", seed=6, kafka=broker.bootstrap_servers) as rig:
         await linked(rig)
         await rig.start_connector()
-        await SystemClock().sleep(3.0)
+        await rig.wait_running()
+        await SystemClock().sleep(1.0)
         await anyio.to_thread.run_sync(broker.stop)
         try:
             await SystemClock().sleep(2.0)
@@ -87,7 +89,8 @@ async def test_a_second_connector_takes_over_and_the_first_ends(tmp_path: Path, 
     async with opened_rig(tmp_path, "crash", seed=7, kafka=broker.bootstrap_servers) as rig:
         await linked(rig)
         await rig.start_connector()
-        await SystemClock().sleep(3.0)
+        await rig.wait_running()
+        await SystemClock().sleep(1.0)
         first = rig.connector
         assert first is not None
         # Two who read at once are one client to the bank: what only the first was shown, it would take for observed.
