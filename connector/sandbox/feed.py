@@ -1,4 +1,4 @@
-"""A page of a newest-first feed that is its ledger and nothing else: bills, bookings."""
+"""A page of a newest-first feed that is its ledger and nothing else: bills, bookings, the activity of a card."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from connector.sandbox.wire import Body, Json
 
 
-def keyset_page(bank: Bank, call: Call, visit: Visit) -> Reply:
+def keyset_page(bank: Bank, call: Call, visit: Visit, arrival: Mutation | None = None) -> Reply:
     """A page of a feed whose entries are ordered as their ledger books them, and whose items have their id in `id`.
 
-    Its domain obeys `add` and `amend`.
+    Its domain obeys `amend`, and `add` where no other `arrival` is given.
 
     Raises:
         Refusal: `limit` has no meaning, or a fault has made the cursor invalid.
@@ -33,7 +33,7 @@ def keyset_page(bank: Bank, call: Call, visit: Visit) -> Reply:
         rows=tuple(_row(shown[position]) for position in positions),
         next_token=cursor_after(visit, positions[-1]) if more else None,
         envelope=feed_envelope,
-        arrival=Mutation(holder=call.holder, domain=visit.domain, op="add"),
+        arrival=arrival or Mutation(holder=call.holder, domain=visit.domain, op="add"),
         amendment=Mutation(holder=call.holder, domain=visit.domain, op="amend"),
         shown_again=lambda entity: _row(ledger.present[entity]) if entity in ledger.present else None,
     )

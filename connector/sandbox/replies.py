@@ -92,6 +92,11 @@ class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not a failure 
         return Reply(self.status, {"code": self.code, "message": self.message, **self.extras}, headers=self.headers)
 
 
+def surface_forbidden() -> Refusal:
+    """The holder's tier does not have this."""
+    return Refusal(403, "SURFACE_FORBIDDEN", "This service is not available for the account.")
+
+
 def bad_request(message: str) -> Refusal:
     """The client asked for something that has no meaning."""
     return Refusal(400, "BAD_REQUEST", message)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import insort
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -12,7 +11,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-    from connector.sandbox.keyset import Position
     from connector.sandbox.ledger import Ledger
 
 Kind = Literal["DEBIT", "VIRTUAL"]
@@ -126,11 +124,6 @@ class Authorization:
         """Whether something is still to come of it."""
         return self.state in _OPEN
 
-    @property
-    def position(self) -> Position:
-        """Its place in the card's activity."""
-        return micros(self.authorized_at), self.id
-
     def body(self) -> Body:
         """The wire form."""
         foreign = self.foreign
@@ -172,7 +165,6 @@ class Cards:
         self.ledger = ledger
         self.cards: dict[str, Card] = {}
         self.authorizations: dict[str, Authorization] = {}
-        self.activity: dict[str, list[Position]] = {}
 
     def listed(self, statuses: Iterable[Status] = ("ACTIVE", "BLOCKED", "HOTLISTED", "EXPIRED")) -> list[Card]:
         """Cards of these statuses, oldest first."""
@@ -182,7 +174,6 @@ class Cards:
     def issue(self, card: Card) -> None:
         """A new card."""
         self.cards[card.id] = card
-        self.activity[card.id] = []
         entity, at = card_entity(card.id), card.issued_at
         self.ledger.create(entity, card.body(), at, resource="cards", booking=0)
 
@@ -201,13 +192,12 @@ class Cards:
         """A card was used."""
         self.authorizations[authorization.id] = authorization
         if authorization.shown:
-            insort(self.activity[authorization.card_id], authorization.position)
             self.ledger.create(
                 authorization_entity(authorization.id),
                 authorization.body(),
                 authorization.authorized_at,
                 resource=activity_of(authorization.card_id),
-                booking=authorization.position[0],
+                booking=micros(authorization.authorized_at),
             )
 
     def settle(self, authorization: Authorization, at: datetime) -> None:
@@ -221,6 +211,5 @@ class Cards:
 
     def remove(self, authorization_id: str, at: datetime) -> None:
         """A line leaves the card's activity."""
-        authorization = self.authorizations.pop(authorization_id)
-        self.activity[authorization.card_id].remove(authorization.position)
+        del self.authorizations[authorization_id]
         self.ledger.delete(authorization_entity(authorization_id), at)

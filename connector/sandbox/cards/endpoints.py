@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from connector.sandbox.cards.books import activity_of, authorization_entity, card_entity
+from connector.sandbox.cards.books import activity_of, card_entity
+from connector.sandbox.feed import keyset_page
 from connector.sandbox.gateway import Call, Endpoint
-from connector.sandbox.keyset import QUERY, cursor_after, cut, keyset_visit, position_before
+from connector.sandbox.keyset import QUERY, keyset_visit
 from connector.sandbox.mutations import Mutation
-from connector.sandbox.replies import Page, Refusal, Reply, Row, Visit, whole_number
+from connector.sandbox.replies import Page, Refusal, Reply, Row, Visit, surface_forbidden
 
 if TYPE_CHECKING:
     from connector.sandbox.core import Bank
@@ -31,7 +32,7 @@ def _cards_visit(_: Bank, call: Call) -> Visit:
 def _cards(bank: Bank, call: Call) -> Reply:
     life = bank.lives[call.holder]
     if life.account.tier == "L0":
-        raise _forbidden()
+        raise surface_forbidden()
     rows = tuple(_row(life, card_entity(card_id)) for card_id in life.cards.cards)
     return Reply(page=Page(_cards_visit(bank, call), rows, None, _cards_envelope), cacheable=True)
 
@@ -39,28 +40,15 @@ def _cards(bank: Bank, call: Call) -> Reply:
 def _activity_visit(bank: Bank, call: Call) -> Visit:
     life, card_id = bank.lives[call.holder], call.parts["card_id"]
     if life.account.tier == "L0" or life.account.minor:
-        raise _forbidden()
+        raise surface_forbidden()
     if card_id not in life.cards.cards:
         raise Refusal(404, "NOT_FOUND", "There is no such card.")
     return keyset_visit(bank, call, "cards", activity_of(card_id))
 
 
 def _activity(bank: Bank, call: Call) -> Reply:
-    visit = _activity_visit(bank, call)
-    limit = whole_number(call.query, "limit", 50, (1, 100))
-    before = position_before(bank, call, visit)
-    life, card_id = bank.lives[call.holder], call.parts["card_id"]
-    positions, more = cut(life.cards.activity[card_id], since=visit.since, before=before, limit=limit)
-    page = Page(
-        visit,
-        rows=tuple(_row(life, authorization_entity(line_id)) for _, line_id in positions),
-        next_token=cursor_after(visit, positions[-1]) if more else None,
-        envelope=_activity_envelope,
-        arrival=Mutation(holder=call.holder, domain="cards", op="authorize", entity=card_entity(card_id)),
-        amendment=Mutation(holder=call.holder, domain="cards", op="amend"),
-        shown_again=lambda entity: _shown_again(life, entity),
-    )
-    return Reply(page=page, cacheable=True)
+    used = Mutation(holder=call.holder, domain="cards", op="authorize", entity=card_entity(call.parts["card_id"]))
+    return keyset_page(bank, call, _activity_visit(bank, call), used)
 
 
 def _row(life: Life, entity: str) -> Row:
@@ -68,20 +56,8 @@ def _row(life: Life, entity: str) -> Row:
     return Row(change.body or {}, ((entity, change.version),))
 
 
-def _shown_again(life: Life, entity: str) -> Row | None:
-    return _row(life, entity) if entity in life.ledgers["cards"].present else None
-
-
-def _forbidden() -> Refusal:
-    return Refusal(403, "SURFACE_FORBIDDEN", "This service is not available for the account.")
-
-
 def _cards_envelope(cards: list[Json], _: str | None) -> Body:
     return {"cards": cards}
-
-
-def _activity_envelope(items: list[Json], next_token: str | None) -> Body:
-    return {"items": items, "next_cursor": next_token}
 
 
 ENDPOINTS = (

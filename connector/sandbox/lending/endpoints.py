@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from connector.sandbox.auth import parse_body
 from connector.sandbox.gateway import Call, Endpoint
-from connector.sandbox.replies import Page, Refusal, Reply, Row, Visit
+from connector.sandbox.replies import Page, Reply, Row, Visit, surface_forbidden
 
 if TYPE_CHECKING:
     from connector.sandbox.core import Bank
@@ -38,7 +38,7 @@ def _visit(_: Bank, call: Call) -> Visit:
 def _inquire(bank: Bank, call: Call) -> Reply:
     life = bank.lives[call.holder]
     if life.account.minor:
-        raise Refusal(403, "SURFACE_FORBIDDEN", "This service is not available for the account.")
+        raise surface_forbidden()
     parse_body(_InquiryRequest, call.body)
     if params := bank.faults.fire("advance_cash_code", call.target):
         return Reply(body=_answer(params.response_code, None))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
-
-from pydantic import StringConstraints
+from typing import Final
 
 from connector.domains.bills import CATEGORIES, STATUSES, Bill, Biller
 from connector.domains.model import UNKNOWN, Entry, Unreadable
@@ -20,14 +18,13 @@ from connector.sources.zindigi.wire import (
     Day,
     Identifier,
     MomentText,
+    Month,
     ShapeError,
     Text,
     Wire,
     field_names,
     understand,
 )
-
-Month = Annotated[str, StringConstraints(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])$")]
 
 
 class BillerWire(Wire):

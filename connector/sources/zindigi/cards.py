@@ -10,9 +10,10 @@ from pydantic import PlainValidator, StringConstraints
 from pydantic_core import PydanticCustomError
 
 from connector.domains.cards import CARD_KINDS, CARD_STATUSES, CHANNELS, STATES, Card, CardAuthorization
-from connector.domains.model import UNKNOWN, BookingKey, Entry, Unreadable
+from connector.domains.model import UNKNOWN, Entry, Unreadable
 from connector.ports import Page, PageRequest, Resource
 from connector.sources.zindigi.exact_json import UnknownFields, digest_value, parse_object
+from connector.sources.zindigi.keyset import call_feed, read_feed, unreadable
 from connector.sources.zindigi.options import ZindigiOptions
 from connector.sources.zindigi.surface import Call, Surface, part_of
 from connector.sources.zindigi.wire import (
@@ -22,13 +23,11 @@ from connector.sources.zindigi.wire import (
     Currency,
     Identifier,
     MomentText,
+    Month,
     ShapeError,
     Text,
     Wire,
     field_names,
-    identifier_of,
-    micros_of,
-    moment_micros,
     understand,
 )
 
@@ -51,7 +50,6 @@ def _foreign_amount(value: object) -> Decimal:
 
 _ForeignAmount = Annotated[Decimal, PlainValidator(_foreign_amount)]
 _Last4 = Annotated[str, StringConstraints(pattern=r"^[0-9]{4}$")]
-_Month = Annotated[str, StringConstraints(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])$")]
 
 
 class LimitsWire(Wire):
@@ -75,7 +73,7 @@ class CardWire(Wire):
     block_reason: Text | None
     iban: Text
     issued_at: MomentText
-    expires: _Month
+    expires: Month
     limits: LimitsWire
     international: bool
     updated_at: MomentText
@@ -113,17 +111,9 @@ class AuthorizationWire(Wire):
     cleared_transaction_id: Identifier | None
 
 
-class AuthorizationsEnvelope(Wire):
-    """A page of a card's activity."""
-
-    items: list[Any]
-    next_cursor: Identifier | None
-
-
 _CARDS_FIELDS: Final = field_names(CardsEnvelope)
 _CARD_FIELDS: Final = field_names(CardWire)
 _LIMITS_FIELDS: Final = field_names(LimitsWire)
-_PAGE_FIELDS: Final = field_names(AuthorizationsEnvelope)
 _LINE_FIELDS: Final = field_names(AuthorizationWire)
 _MERCHANT_FIELDS: Final = field_names(MerchantWire)
 
@@ -149,12 +139,7 @@ def read_authorizations(resource: Resource, body: bytes) -> Page:
         DataError: the envelope is not understood.
     """
     card_id = part_of(resource)
-    top = parse_object(body)
-    envelope = understand(AuthorizationsEnvelope, top)
-    unknown = UnknownFields()
-    unknown.note("", top, _PAGE_FIELDS)
-    entries = tuple(_read_line(card_id, item, unknown) for item in envelope.items)
-    return Page(entries=entries, next_cursor=envelope.next_cursor, unknown_fields=unknown.counts)
+    return read_feed(body, lambda item, unknown: _read_line(card_id, item, unknown))
 
 
 def _read_card(item: object, unknown: UnknownFields) -> Entry | Unreadable:
@@ -166,7 +151,7 @@ def _read_card(item: object, unknown: UnknownFields) -> Entry | Unreadable:
     try:
         return Entry(_card(understand(CardWire, item)), digest)
     except ShapeError as error:
-        return _unreadable("card", item, "issued_at", digest, str(error))
+        return unreadable(item, digest, str(error), "issued_at", "card/")
 
 
 def _read_line(card_id: str, item: object, unknown: UnknownFields) -> Entry | Unreadable:
@@ -178,15 +163,7 @@ def _read_line(card_id: str, item: object, unknown: UnknownFields) -> Entry | Un
     try:
         return Entry(_authorization(card_id, understand(AuthorizationWire, item)), digest)
     except ShapeError as error:
-        return _unreadable("authorization", item, "authorized_at", digest, str(error))
-
-
-def _unreadable(kind: str, item: object, booked: str, digest: bytes, reason: str) -> Unreadable:
-    bank_id = identifier_of(item, "id")
-    if bank_id is None:
-        return Unreadable(digest, reason)
-    order = micros_of(item, booked, moment_micros)
-    return Unreadable(digest, reason, f"{kind}/{bank_id}", None if order is None else BookingKey(order, bank_id))
+        return unreadable(item, digest, str(error), "authorized_at", "authorization/")
 
 
 def _card(wire: CardWire) -> Card:
@@ -246,12 +223,7 @@ def _call_cards(_options: ZindigiOptions, _resource: Resource, request: PageRequ
 
 
 def _call_authorizations(options: ZindigiOptions, resource: Resource, request: PageRequest) -> Call:
-    parameters = {"limit": str(options.transactions_page_limit)}
-    if request.since is not None:
-        parameters["from"] = request.since.isoformat()
-    if request.cursor is not None:
-        parameters["cursor"] = request.cursor
-    return Call("GET", f"/cards/{quote(part_of(resource), safe='')}/authorizations", parameters, etag=request.etag)
+    return call_feed(f"/cards/{quote(part_of(resource), safe='')}/authorizations", options, request)
 
 
 SURFACES: Final = {
