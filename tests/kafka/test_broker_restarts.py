@@ -27,6 +27,9 @@ pytestmark = [pytest.mark.anyio, pytest.mark.proof]
 TOLD = ("transactions", "lending")
 """The topics of a numbered commit's events, half of them each."""
 
+ATTEMPTS = 6
+"""How often what goes wrong by chance is given the chance to."""
+
 
 async def act_as_operator(backend: KafkaBackend, broker: Broker) -> None:
     """End whatever hangs: a broker that was killed now and then leaves a transaction open for ever (KAFKA-20734)."""
@@ -128,13 +131,14 @@ async def dead_then_back(backend: KafkaBackend, broker: Broker) -> tuple[float, 
     """
     async with opened(backend) as (journal, _reader):
         shard = await journal.acquire(SHARD)
-        await shard.commit(numbered_commit(SHARD, 1))
+        number = shard.committed_number + 1
+        await shard.commit(numbered_commit(SHARD, number))
         await anyio.sleep(0.2)
         before = await high_watermark(backend, "lending")
         await anyio.to_thread.run_sync(broker.stop)
         try:
             with pytest.raises(JournalError):
-                await shard.commit(numbered_commit(SHARD, 2))
+                await shard.commit(numbered_commit(SHARD, number + 1))
             started = time.monotonic()
             await shard.release()
             took = time.monotonic() - started
@@ -152,5 +156,10 @@ async def test_a_producer_that_was_given_up_delivers_nothing_later(backend: Kafk
 
 
 async def test_a_stop_that_timed_out_leaves_a_sender_alive(backend: KafkaBackend, broker: Broker) -> None:
-    _, arrived = await dead_then_back(replace(backend, journal_type=breaks.StoppingJournal), broker)
-    assert arrived > 0
+    broken = replace(backend, journal_type=breaks.StoppingJournal)
+    # A sender that hears of no leader while the broker comes up gives its batch up after all: once is not enough.
+    for _ in range(ATTEMPTS):
+        _, arrived = await dead_then_back(broken, broker)
+        if arrived:
+            return
+    pytest.fail(f"nothing arrived late in {ATTEMPTS} attempts")
