@@ -149,7 +149,7 @@ class _PollingSettings(Section):
     head_page_cap: int = Field(10, ge=1)
     read_restart_cap: int = Field(5, ge=1)
     backfill_chunk_pages: int = Field(5, ge=1)
-    profile_interval_seconds: float = Field(3600.0, gt=0)
+    profile_interval_seconds: float = Field(300.0, gt=0)
     soonest_ratio: float = Field(0.25, gt=0, le=1)
     slowest_ratio: float = Field(2.0, ge=1, le=100)
     snapshot_spread_seconds: float = Field(900.0, ge=0, le=21_600)

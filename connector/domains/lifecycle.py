@@ -89,8 +89,20 @@ class StreamBehind:
 
 
 @dataclass(frozen=True, slots=True)
+class DomainUntil:
+    """Up to when a shard has seen one domain: the streams of it that are not behind."""
+
+    domain: str
+    polled_until: datetime
+    reconciled_until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """Up to when a shard has seen the bank: new entries by `polled_until`, everything by `reconciled_until`."""
+    """Up to when a shard has seen the bank: new entries by `polled_until`, everything by `reconciled_until`.
+
+    Both are those of the slowest domain; `domains` has each domain's own.
+    """
 
     KIND: ClassVar[str] = "checkpoint"
     ENTITY_ID: ClassVar[str] = "checkpoint"
@@ -101,6 +113,7 @@ class Checkpoint:
     streams: int
     behind_count: int
     behind: tuple[StreamBehind, ...]
+    domains: tuple[DomainUntil, ...]
 
     @property
     def entity_id(self) -> str:
@@ -174,8 +187,9 @@ EVENT_TYPES: dict[str, EventDoc] = {
     "Checkpoint": EventDoc(
         when="Every `checkpoint_seconds`, for each shard.",
         then=(
-            "Take quiet streams of the shard as complete up to `polled_until`, except those listed as behind. The key "
-            "is `shard/<number>`, not an account."
+            "Take quiet streams of the shard as complete up to the `polled_until` of their domain in `domains`, "
+            "except those listed as behind; the one of the checkpoint itself is that of the slowest domain, and "
+            "holds for all. The key is `shard/<number>`, not an account."
         ),
     ),
 }

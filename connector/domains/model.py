@@ -228,6 +228,11 @@ class Domain:
     name_party: PartyNamer | None = None
     """For records with another side."""
 
+    @property
+    def per_bank_account(self) -> bool:
+        """Whether some of it is read once for every bank account of the login."""
+        return any(kind.per_bank_account for kind in self.resources)
+
 
 def changed_fields(before: Record, after: Record) -> tuple[str, ...]:
     """Names of the fields in which two records of one type differ, in field order; `compare=False` fields left out."""

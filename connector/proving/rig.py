@@ -287,4 +287,7 @@ checkpoint_seconds = 0.5
 
 [log]
 format = "json"
+
+[polling]
+profile_interval_seconds = {cadence["reconcile_interval_seconds"]}
 {kinds}"""

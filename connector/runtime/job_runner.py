@@ -28,6 +28,9 @@ from connector.runtime.polls import Polls
 from connector.runtime.timetable import Timetable
 from connector.telemetry import logger
 
+REFUSED_SECONDS = 3600.0
+"""How long a surface is left alone that the bank refuses although the holder's tier has it."""
+
 
 class JobRunner:
     """Runs the jobs of one shard."""
@@ -83,6 +86,7 @@ class JobRunner:
         Raises: what the gate, the source or the journal raise.
         """
         self._gate_profile(account)
+        asked_at = self._clock.now()
         profile = await self._source.fetch_profile(account.account_id)
         account.own = _own(profile, account)
         account.profile = replace(profile, holder=None)
@@ -93,6 +97,7 @@ class JobRunner:
         await self._lifecycle.close_streams(account, covered - held, "tier")
         await self._lifecycle.confirm_active(account, failing=self._board.failing(account.account_id))
         self._board.put_new(Job(account.account_id, *key) for key in account.resources)
+        account.profile_asked_at = asked_at
 
     async def sweep(self, account: AccountMemory) -> None:
         """Read everything of an account completely, once, and commit what that shows.
@@ -209,7 +214,7 @@ class JobRunner:
         if isinstance(error, ForbiddenError):
             # The tier may have changed: the profile is asked before this surface is asked again.
             self._board.put(Job(account.account_id, "", PROFILE), 0.0)
-            return self._options.profile_interval_seconds
+            return REFUSED_SECONDS
         return max(backoff, self._board.interval(job))
 
     def _until_consent(self, account: AccountMemory) -> float | None:

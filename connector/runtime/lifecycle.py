@@ -5,18 +5,17 @@ Each of these is one atomic commit: the desired state, the events that tell of i
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
 
 import anyio
 
-from connector.cadence import Live, Off
 from connector.consent import Consent
 from connector.diff import diff
 from connector.domains import lifecycle
-from connector.domains.lifecycle import Checkpoint, ConsentRecord, LinkStatus, StreamBehind
+from connector.domains.lifecycle import Checkpoint, ConsentRecord, LinkStatus
 from connector.domains.model import Record
 from connector.domains.registry import DOMAINS
 from connector.errors import ActionReason
@@ -24,15 +23,11 @@ from connector.events import Provenance
 from connector.links import Command, Link, apply_command
 from connector.ports import Clock
 from connector.runtime.commit_loop import CommitLoop
-from connector.runtime.isolation import Stream
-from connector.runtime.memory import AccountMemory, StreamMemory
-from connector.runtime.timetable import Timetable
+from connector.runtime.memory import AccountMemory
 from connector.runtime.writes import Write
 from connector.state import EntityState, ResourceMeta
 
 SOURCE = Provenance(route="connector", backend="connector", api_version="1", parser_version="1", mode="live")
-MAXIMUM_BEHIND = 500
-"""Streams that one checkpoint lists as behind; it says how many there are in all."""
 
 
 class Lifecycle:
@@ -229,84 +224,3 @@ def _consent_record(consent: Consent) -> ConsentRecord:
         text_sha256=consent.text_sha256,
         language=consent.language,
     )
-
-
-def checkpoint_of(
-    shard: int,
-    accounts: Iterable[AccountMemory],
-    now: datetime,
-    timetable: Timetable,
-    *,
-    held: Callable[[Stream], bool],
-) -> Checkpoint:
-    """What a shard can vouch for at `now`.
-
-    A stream is behind when one of its resources is overdue by the `timetable`, when it is still backfilling,
-    quarantined, or set aside (`held`). `polled_until` is the oldest good read among those that are not behind,
-    `reconciled_until` their oldest complete read that left nothing to confirm (None: some had none since the start).
-
-    A stream that rests between snapshots, or is off, is vouched for up to its last read only. It is listed with that,
-    so that it does not hold back `polled_until` for all others; it does so only where the list has no room for it.
-    """
-    behind: list[StreamBehind] = []
-    resting: list[tuple[StreamBehind, list[datetime | None]]] = []
-    reads: list[datetime] = []
-    reconciles: list[datetime | None] = []
-    streams = 0
-    for account in accounts:
-        for domain in DOMAINS:
-            stream = account.streams.get(domain) or StreamMemory()
-            aside = held((account.account_id, domain))
-            # One whose first commit failed is set aside before it was ever opened.
-            if not (aside or stream.head.status in {"backfilling", "live"}):
-                continue
-            streams += 1
-            names = [name for wanted, name in account.resources if wanted == domain]
-            times = [stream.resources[name].read_at if name in stream.resources else None for name in names]
-            oldest = min((at for at in times if at is not None), default=None)
-            complete = [stream.resources[name].reconciled_at for name in names if name in stream.resources]
-            status = "QUARANTINED" if aside else _run_status(account, domain, now, timetable)
-            if status == "LIVE" and oldest is not None:
-                reads.append(oldest)
-                reconciles.extend(complete)
-            elif status in {"SNAPSHOT", "OFF"}:
-                until = oldest if None not in times else None
-                resting.append((StreamBehind(account.account_id, domain, status, until), complete))
-            else:
-                behind.append(StreamBehind(account.account_id, domain, status, oldest))
-    for told, complete in resting:
-        if len(behind) < MAXIMUM_BEHIND or told.polled_until is None:
-            behind.append(told)
-        else:
-            reads.append(told.polled_until)
-            reconciles.extend(complete)
-    known = [at for at in reconciles if at is not None]
-    return Checkpoint(
-        shard=shard,
-        polled_until=min(reads, default=now),
-        reconciled_until=min(known, default=now) if len(known) == len(reconciles) else None,
-        streams=streams,
-        behind_count=len(behind),
-        behind=tuple(behind[:MAXIMUM_BEHIND]),
-    )
-
-
-def _run_status(account: AccountMemory, domain: str, now: datetime, timetable: Timetable) -> str:
-    stream = account.streams[domain]
-    mode = timetable.mode(account, domain)
-    if isinstance(mode, Off):
-        return "OFF"
-    live = isinstance(mode, Live)
-    if stream.head.status == "backfilling":
-        return "BACKFILLING"
-    wanted = [resource for (name, _), resource in account.resources.items() if name == domain]
-    if not wanted:
-        return "NOT_READY"
-    for resource in wanted:
-        memory = account.resource(domain, resource.name)
-        overdue = timetable.overdue(account, resource, now)
-        if memory.read_at is None and (live or overdue):
-            return "NOT_READY"
-        if memory.quarantined or overdue:
-            return "QUARANTINED" if memory.quarantined else "STALE"
-    return "LIVE" if live else "SNAPSHOT"

@@ -83,8 +83,8 @@ class StreamMemory:
 class AccountMemory:
     """One linked account.
 
-    `profile` is None until the bank was asked in this life, and `own` empty: the holder's own identifiers, as tokens;
-    `halted` while the account is being closed or paused;
+    `profile` is None until the bank was asked for it in this life, last at `profile_asked_at`, and `own` empty: the
+    holder's own identifiers, as tokens; `halted` while the account is being closed or paused;
     `logged_out` once its session was ended in this life; `waiting_for` says what the holder must do before any call
     goes out again.
     """
@@ -93,6 +93,7 @@ class AccountMemory:
     subject: Subject
     link: Link | None = None
     profile: Profile | None = None
+    profile_asked_at: datetime | None = None
     own: Own = NOBODY
     halted: bool = False
     logged_out: bool = False

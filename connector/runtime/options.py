@@ -28,7 +28,7 @@ class WorkerOptions:
     linger_seconds: float = 0.1
     command_interval_seconds: float = 0.5
     checkpoint_seconds: float = 30.0
-    profile_interval_seconds: float = 3600.0
+    profile_interval_seconds: float = 300.0
     degraded_after_seconds: float = 900.0
     shutdown_seconds: float = 10.0
     jitter_ratio: float = 0.1

@@ -15,11 +15,12 @@ from anyio.abc import TaskGroup
 from connector.cadence import Mode, Off
 from connector.ports import Clock, Journal, Shard, Source, Vault
 from connector.runtime.backend import Backend
+from connector.runtime.checkpoint import checkpoint_of
 from connector.runtime.commit_loop import CommitLoop
 from connector.runtime.isolation import Isolation
 from connector.runtime.job_board import PROFILE, Job, JobBoard, wanted
 from connector.runtime.job_runner import JobRunner
-from connector.runtime.lifecycle import Lifecycle, checkpoint_of
+from connector.runtime.lifecycle import Lifecycle
 from connector.runtime.memory import AccountMemory, restore, shard_subject
 from connector.runtime.options import WorkerOptions
 from connector.runtime.paced_source import PacedSource

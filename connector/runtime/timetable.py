@@ -77,6 +77,12 @@ class Timetable:
         patience = PATIENCE_INTERVALS * bounds.slowest_seconds(intervals) + PATIENCE_SECONDS
         return now > expected + timedelta(seconds=patience)
 
+    def profile_overdue(self, account: AccountMemory, now: datetime) -> bool:
+        """Should the bank have been asked well by `now` for what the login holds?"""
+        asked_at, interval = account.profile_asked_at, self.options.profile_interval_seconds
+        patience = PATIENCE_INTERVALS * interval + PATIENCE_SECONDS
+        return asked_at is None or now > asked_at + timedelta(seconds=interval + patience)
+
 
 def mode_of(options: WorkerOptions, account: AccountMemory, domain: str) -> Mode:
     """How a stream is read by `options`, unless its link says otherwise."""

@@ -65,6 +65,14 @@ class Life:
         first_number = 500 + int(spec.msisdn[-3:]) * 10
         self.contacts = invent_contacts(Random(f"{self.seed_text}/contacts"), first_number)
 
+    def open_account(self, at: datetime) -> None:
+        """The holder opens the second bank account; one who has it opens no other."""
+        iban = second_iban(self.spec.msisdn)
+        if iban not in self.ibans:
+            self.ibans = (*self.ibans, iban)
+            self.transactions.open(iban)
+            self.account.open(iban, at)
+
     def hand(self, name: str) -> Hand:
         """A source of choices of its own for the routine of that name."""
         return Hand(f"{self.seed_text}/{name}")

@@ -28,7 +28,7 @@ from tests.golden.samples import (
     BROKEN,
     CANCELLED_BOOKING,
     CARD,
-    CHECKPOINT,
+    CHECKPOINT_BY_DOMAIN,
     CLEARED,
     CONSENT,
     HOLDER,
@@ -170,7 +170,7 @@ CHANGES: dict[str, tuple[Seen, ...]] = {
         Seen("consent", None, CONSENT),
         Seen("consent", CONSENT, replace(CONSENT, status="EXPD")),
         Seen("consent", CONSENT, replace(CONSENT, status="CANC")),
-        Seen("checkpoint", None, CHECKPOINT),
+        Seen("checkpoint", None, CHECKPOINT_BY_DOMAIN),
     ),
 }
 
@@ -215,7 +215,7 @@ def _sighting(topic: str, resource: str, record: Record | None = None) -> Sighti
         source = Provenance("app-session", DOMAINS[topic].resources[0].backend, "2", "1", "live")
     else:
         source = Provenance("connector", "connector", "1", "1", "live")
-    account_id = f"shard/{CHECKPOINT.shard}" if of_shard else ACCOUNT
+    account_id = f"shard/{CHECKPOINT_BY_DOMAIN.shard}" if of_shard else ACCOUNT
     return Sighting(account_id, topic, resource, OBSERVED_AT, "" if of_shard else CONSENT.consent_id, source)
 
 

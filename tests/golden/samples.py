@@ -12,7 +12,7 @@ from connector.domains.bookings import Booking, BookingLine, BookingVoucher
 from connector.domains.cards import Card, CardAuthorization
 from connector.domains.investments import Holding, Nav, Order
 from connector.domains.lending import Installment, Loan, Repayment
-from connector.domains.lifecycle import Checkpoint, ConsentRecord, LinkStatus, StreamBehind
+from connector.domains.lifecycle import Checkpoint, ConsentRecord, DomainUntil, LinkStatus, StreamBehind
 from connector.domains.loyalty import PointsEntry, Voucher
 from connector.domains.model import BookingKey, Record, Related
 from connector.domains.transactions import BalanceChain, Counterparty, Transaction
@@ -360,7 +360,16 @@ CONSENT = ConsentRecord(
     language="ur-PK",
 )
 CHECKPOINT = Checkpoint(
-    5, OBSERVED_AT, OBSERVED_AT - timedelta(seconds=90), 3, 1, (StreamBehind(ACCOUNT, "lending", "STALE", None),)
+    5, OBSERVED_AT, OBSERVED_AT - timedelta(seconds=90), 3, 1, (StreamBehind(ACCOUNT, "lending", "STALE", None),), ()
+)
+CHECKPOINT_BY_DOMAIN = replace(
+    CHECKPOINT,
+    polled_until=OBSERVED_AT - timedelta(minutes=20),
+    reconciled_until=None,
+    domains=(
+        DomainUntil("transactions", OBSERVED_AT - timedelta(seconds=5), OBSERVED_AT - timedelta(minutes=40)),
+        DomainUntil("investments", OBSERVED_AT - timedelta(minutes=20), None),
+    ),
 )
 
 RECORDS: dict[str, tuple[Record, ...]] = {
@@ -372,9 +381,9 @@ RECORDS: dict[str, tuple[Record, ...]] = {
     "investments": (SHARES, UNITS, ORDER, SUBSCRIPTION, NAV),
     "lending": (LOAN, INSTALLMENT, REPAYMENT),
     "loyalty": (POINTS, VOUCHER),
-    "lifecycle": (LINK, CONSENT, CHECKPOINT),
+    "lifecycle": (LINK, CONSENT, CHECKPOINT, CHECKPOINT_BY_DOMAIN),
 }
-VERSIONS = dict.fromkeys(RECORDS, 1) | {"transactions": 2}
+VERSIONS = dict.fromkeys(RECORDS, 1) | {"transactions": 2, "lifecycle": 2}
 """How many versions of each schema there are golden bytes of; what is written today is of the last."""
 
 DATA_KEY = bytes(range(32))
@@ -549,5 +558,8 @@ EVENTS: dict[str, dict[str, Event]] = {
         "link": event("lifecycle", "c", 1, "LinkActionRequired", after=LINK),
         "consent": event("lifecycle", "c", 1, "ConsentGranted", after=CONSENT),
         "checkpoint": replace(event("lifecycle", "c", 1, "Checkpoint", after=CHECKPOINT), account_id="shard/5"),
+        "checkpoint by domain": replace(
+            event("lifecycle", "c", 2, "Checkpoint", after=CHECKPOINT_BY_DOMAIN), account_id="shard/5"
+        ),
     },
 }

@@ -100,7 +100,7 @@ def test_every_reference_leads_to_an_event(events: list[tuple[str, dict[str, Any
         references |= {(one["relation"], one["domain"], one["entity_id"]) for one in event["related"]}
     assert {relation for relation, _, _ in references} >= {
         "disbursal_transaction", "repayment_transaction", "payment_transaction", "refund_transaction",
-        "clearing_transaction", "settlement_transaction", "voucher", "loan", "card",
+        "clearing_transaction", "settlement_transaction", "voucher", "loan", "card", "booking",
     }  # fmt: skip
     assert {(domain, entity_id) for _, domain, entity_id in references} - names == set()
 

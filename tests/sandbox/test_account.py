@@ -96,6 +96,7 @@ def test_a_closed_account_keeps_its_history_and_takes_no_new_entry(bank: Bank) -
         ("adult", {"op": "set_tier", "tier": "L1"}),
         ("adult", {"op": "set_tier"}),
         ("adult", {"op": "come_of_age"}),
+        ("freelancer", {"op": "open"}),
         ("adult", {"op": "reactivate"}),
         ("adult", {"op": "block", "iban": "PK00NONE0000000000000000"}),
         ("adult", {"op": "vanish"}),

@@ -48,13 +48,13 @@ def golden(domain: str, version: int = 1) -> dict[str, Any]:
 
 
 def without_later_fields(found: Any, kept: Any) -> Any:
-    """A decoded value without the fields that its version did not have: they are null."""
+    """A decoded value without the fields that its version did not have: they are null, or hold nothing."""
     if not isinstance(found, dict) or not isinstance(kept, dict):
         return found
     return {
         name: without_later_fields(value, kept.get(name))
         for name, value in found.items()
-        if name in kept or value is not None
+        if name in kept or value not in (None, [])
     }
 
 

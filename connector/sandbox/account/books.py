@@ -65,13 +65,11 @@ class Account:
     def __init__(self, ledger: Ledger, spec: HolderSpec, feeds: Mapping[str, Feed], at: datetime) -> None:
         self.ledger = ledger
         self.holder = Holder(spec.name, spec.cnic, spec.msisdn, spec.email, spec.tier, spec.segment, spec.minor)
-        self.bank_accounts = {iban: BankAccount(iban, title) for iban, title in zip(feeds, _TITLES, strict=False)}
+        self.bank_accounts: dict[str, BankAccount] = {}
         self._feeds = feeds
         ledger.create(HOLDER, self.holder.body(), at, resource=HOLDER, booking=0)
-        for iban, account in self.bank_accounts.items():
-            resource = bank_account_resource(iban)
-            ledger.create(resource, account.body(self.tier), at, resource=resource, booking=0)
-            ledger.create(_balance(iban), self._balance_body(iban), at, resource=resource, booking=0)
+        for iban in feeds:
+            self.open(iban, at)
 
     @property
     def tier(self) -> Tier:
@@ -104,6 +102,14 @@ class Account:
         """The holder turns 18."""
         segment = "standard" if self.holder.segment == "gen_z" else self.holder.segment
         self.change_holder(replace(self.holder, minor=False, segment=segment), at)
+
+    def open(self, iban: str, at: datetime) -> None:
+        """A bank account is opened; its feed is there already."""
+        account = BankAccount(iban, _TITLES[len(self.bank_accounts)])
+        self.bank_accounts[iban] = account
+        resource = bank_account_resource(iban)
+        self.ledger.create(resource, account.body(self.tier), at, resource=resource, booking=0)
+        self.ledger.create(_balance(iban), self._balance_body(iban), at, resource=resource, booking=0)
 
     def change_account(self, account: BankAccount, at: datetime) -> None:
         """A bank account gets another title or status."""

@@ -12,6 +12,7 @@ from connector.sandbox.transactions.books import Transaction
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from connector.sandbox.life import Life
     from connector.sandbox.orders import Orders
 
 _STATUSES: dict[str, Status] = {"block": "BLOCKED", "fall_dormant": "DORMANT", "reactivate": "ACTIVE"}
@@ -19,7 +20,9 @@ _STATUSES: dict[str, Status] = {"block": "BLOCKED", "fall_dormant": "DORMANT", "
 
 def obey(orders: Orders, mutation: Mutation, now: datetime) -> None:
     """Carry out a command; see `departments.Obey`."""
-    if mutation.op in _STATUSES or mutation.op == "close" or mutation.iban is not None:
+    if mutation.op == "open":
+        _open_bank_account(orders.life, now)
+    elif mutation.op in _STATUSES or mutation.op == "close" or mutation.iban is not None:
         _change_bank_account(orders, mutation, now)
     else:
         _change_holder(orders, mutation, now)
@@ -40,6 +43,12 @@ def _change_holder(orders: Orders, mutation: Mutation, now: datetime) -> None:
         account.change_holder(replace(account.holder, email=email), now)
     else:
         raise MutationError(f"{mutation.op} is nothing that happens to holders")
+
+
+def _open_bank_account(life: Life, now: datetime) -> None:
+    if len(life.ibans) > 1:
+        raise MutationError("the holder has both accounts that there are")
+    life.open_account(now)
 
 
 def _change_bank_account(orders: Orders, mutation: Mutation, now: datetime) -> None:

@@ -88,6 +88,7 @@ class Order:
     spent_paisa: int = 0
     status: OrderStatus = "PLACED"
     settlement_transaction_id: str | None = None
+    booking_reference: str | None = None
 
     @property
     def position(self) -> tuple[int, str]:
@@ -122,7 +123,7 @@ class Order:
             "placedAt": epoch_millis(self.placed_at),
             "updatedAt": epoch_millis(self.updated_at),
             "settlementTransactionId": self.settlement_transaction_id,
-            "bookingReference": None,
+            "bookingReference": self.booking_reference,
         }
 
 

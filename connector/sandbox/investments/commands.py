@@ -16,7 +16,13 @@ if TYPE_CHECKING:
     from connector.sandbox.life import Life
     from connector.sandbox.orders import Orders
 
-_SIDES: dict[str, Side] = {"buy": "BUY", "sell": "SELL", "subscribe": "SUBSCRIBE", "redeem": "REDEEM"}
+_SIDES: dict[str, Side] = {
+    "buy": "BUY",
+    "sell": "SELL",
+    "subscribe": "SUBSCRIBE",
+    "subscribe_booked": "SUBSCRIBE",
+    "redeem": "REDEEM",
+}
 _ENDINGS: dict[str, OrderStatus] = {"cancel": "CANCELLED", "reject": "REJECTED", "expire": "EXPIRED"}
 _BARGAINS = frozenset({*_ENDINGS, "fill", "fill_part"})
 
@@ -25,9 +31,10 @@ def obey(orders: Orders, mutation: Mutation, now: datetime) -> None:
     """Carry out a command; see `departments.Obey`.
 
     `buy`, `sell`, `subscribe` and `redeem` place an order and no more (`entity` names a position, `amount` is a number
-    of shares or units, or rupees to subscribe with); `fill`, `fill_part`, `cancel`, `reject` and `expire` are done to
-    the newest open order, `settle` to one that was filled, `amend` and `remove` to any; `reprice` values a position
-    anew, `publish_nav`, `restate_nav` and `withdraw_nav` concern a fund (`entity`: its position).
+    of shares or units, or rupees to subscribe with), `subscribe_booked` one that belongs to the newest booking of the
+    marketplace; `fill`, `fill_part`, `cancel`, `reject` and `expire` are done to the newest open order, `settle` to one
+    that was filled, `amend` and `remove` to any; `reprice` values a position anew, `publish_nav`, `restate_nav` and
+    `withdraw_nav` concern a fund (`entity`: its position).
     """
     if not may_invest(orders.life):
         raise MutationError("this holder has no brokerage account")
@@ -51,7 +58,16 @@ def _place(orders: Orders, mutation: Mutation, now: datetime) -> None:
         quantity, amount = None, (mutation.amount or 5_000) * 100
     elif side in {"SELL", "REDEEM"} and mutation.amount is None:
         quantity = orders.life.investments.holdings[instrument.entity].quantity
-    orders.life.investments.place(Order(order_id, side, instrument, quantity, amount, now, now), now)
+    booked = _newest_booking(orders.life) if mutation.op == "subscribe_booked" else None
+    order = Order(order_id, side, instrument, quantity, amount, now, now, booking_reference=booked)
+    orders.life.investments.place(order, now)
+
+
+def _newest_booking(life: Life) -> str:
+    standing = [booking.id for _, booking in life.bookings.newest_first() if booking.status != "cancelled"]
+    if not standing:
+        raise MutationError("there is no booking that an order could belong to")
+    return standing[0]
 
 
 def _instrument(life: Life, entity: str | None, side: Side) -> Instrument:

@@ -165,6 +165,10 @@ class Transactions:
         self.feeds = {iban: Feed(opening) for iban, opening in opening_paisa.items()}
         self._present: dict[str, Transaction] = {}
 
+    def open(self, iban: str) -> None:
+        """A bank account with nothing on it."""
+        self.feeds[iban] = Feed(0)
+
     def get(self, entity: str) -> Transaction | None:
         """The entry as it stands, or None where it is gone."""
         return self._present.get(entity)

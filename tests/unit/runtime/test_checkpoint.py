@@ -9,11 +9,11 @@ import pytest
 
 from connector.cadence import parse_mode
 from connector.consent import Consent
-from connector.domains.lifecycle import Checkpoint
+from connector.domains.lifecycle import Checkpoint, DomainUntil
 from connector.domains.registry import DOMAINS
 from connector.links import Link
 from connector.ports import Resource
-from connector.runtime.lifecycle import MAXIMUM_BEHIND, checkpoint_of
+from connector.runtime.checkpoint import MAXIMUM_BEHIND, checkpoint_of
 from connector.runtime.memory import AccountMemory
 from connector.runtime.options import WorkerOptions
 from connector.runtime.sealed_state import Subject
@@ -23,20 +23,21 @@ from tests.support.virtual_clock import START, VirtualClock
 
 NOW = START
 RECENT = NOW - timedelta(seconds=20)
+ALMOST_LATE = NOW - timedelta(seconds=90)
 EARLIER = NOW - timedelta(hours=3)
 DAILY = "snapshot@06:00"
-KIND = DOMAINS["lending"].resources[0]
 
 
-def account(number: int, cadence: str, read_at: datetime | None) -> AccountMemory:
+def account(number: int, cadence: str, read_at: datetime | None, domain: str = "lending") -> AccountMemory:
     name = f"acc_{number}"
-    domains = frozenset({"lending"})
+    domains = frozenset({domain})
     consent = Consent("cns", domains, NOW, NOW + timedelta(days=1), "0" * 64, "en")
-    link = Link(name, 1, "app-session", "x", domains, consent, cadence=(("lending", parse_mode(cadence)),))
+    link = Link(name, 1, "app-session", "x", domains, consent, cadence=((domain, parse_mode(cadence)),))
     made = AccountMemory(name, Subject(name, bytes(32)), link)
-    made.resources = {("lending", KIND.name): Resource(name, "lending", KIND, KIND.name)}
-    made.stream("lending").head = StreamHead(status="live")
-    memory = made.resource("lending", KIND.name)
+    kind = DOMAINS[domain].resources[0]
+    made.resources = {(domain, kind.name): Resource(name, domain, kind, kind.name)}
+    made.stream(domain).head = StreamHead(status="live")
+    memory = made.resource(domain, kind.name)
     memory.meta = replace(memory.meta, backfilled=True, swept_at=read_at)
     memory.read_at = memory.reconciled_at = read_at
     return made
@@ -52,6 +53,36 @@ def test_what_rests_is_listed_with_its_last_read_and_holds_nobody_back() -> None
     assert (said.polled_until, said.reconciled_until, said.streams) == (RECENT, RECENT, 3)
     assert [(row.status, row.polled_until) for row in said.behind] == [("SNAPSHOT", EARLIER), ("OFF", EARLIER)]
     assert said.behind_count == 2
+
+
+def test_a_domain_that_is_read_rarely_holds_back_nothing_but_itself_and_the_whole() -> None:
+    rare, never = account(2, "live", ALMOST_LATE, "investments"), account(3, "live", RECENT, "loyalty")
+    never.resource("loyalty", DOMAINS["loyalty"].resources[0].name).reconciled_at = None
+    said = told(account(1, "live", RECENT), account(4, "live", NOW), rare, never)
+    assert said.domains == (
+        DomainUntil("investments", ALMOST_LATE, ALMOST_LATE),
+        DomainUntil("lending", RECENT, RECENT),
+        DomainUntil("loyalty", RECENT, None),
+    )
+    assert said.behind == ()
+    assert (said.polled_until, said.reconciled_until) == (ALMOST_LATE, None)
+
+
+def test_a_domain_whose_streams_are_all_behind_is_not_vouched_for() -> None:
+    said = told(account(1, "live", RECENT), account(2, "live", None, "loyalty"), account(3, DAILY, EARLIER, "bills"))
+    assert [one.domain for one in said.domains] == ["lending"]
+    nobody = told(account(1, "live", None))
+    assert (nobody.domains, nobody.polled_until) == ((), NOW)
+
+
+def test_what_is_read_by_bank_account_is_vouched_for_no_further_than_the_bank_accounts_are_known() -> None:
+    one = account(1, "live", RECENT, "transactions")
+    one.profile_asked_at = ALMOST_LATE
+    assert told(one).domains == (DomainUntil("transactions", ALMOST_LATE, ALMOST_LATE),)
+    one.profile_asked_at = EARLIER
+    said = told(one)
+    assert [(row.status, row.polled_until) for row in said.behind] == [("STALE", EARLIER)]
+    assert said.domains == ()
 
 
 def test_what_the_list_has_no_room_for_holds_the_shard_back_and_nothing_is_vouched_for_too_far() -> None:
@@ -81,6 +112,6 @@ def test_each_mode_has_its_own_measure_of_late(cadence: str, read_at: datetime |
 def test_a_snapshot_of_an_earlier_life_is_neither_late_nor_vouched_for() -> None:
     """When it was read is known, but not from when on the bank's answer speaks."""
     rested = account(1, DAILY, EARLIER)
-    rested.resource("lending", KIND.name).read_at = None
+    rested.resource("lending", DOMAINS["lending"].resources[0].name).read_at = None
     [row] = told(rested).behind
     assert (row.status, row.polled_until) == ("SNAPSHOT", None)

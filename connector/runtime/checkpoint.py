@@ -1,0 +1,126 @@
+"""Checkpoint: up to when a shard has seen the bank, worked out from what its reads left in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import Final
+
+from connector.cadence import Live, Off
+from connector.domains.lifecycle import Checkpoint, DomainUntil, StreamBehind
+from connector.domains.registry import DOMAINS
+from connector.runtime.isolation import Stream
+from connector.runtime.memory import AccountMemory, StreamMemory
+from connector.runtime.timetable import Timetable
+
+MAXIMUM_BEHIND = 500
+"""Streams that one checkpoint lists as behind; it says how many there are in all."""
+_UNOPENED: Final = StreamMemory()
+
+
+def checkpoint_of(
+    shard: int,
+    accounts: Iterable[AccountMemory],
+    now: datetime,
+    timetable: Timetable,
+    *,
+    held: Callable[[Stream], bool],
+) -> Checkpoint:
+    """What a shard can vouch for at `now`.
+
+    A stream is behind when one of its resources is overdue by the `timetable`, when it is still backfilling,
+    quarantined, or set aside (`held`). `polled_until` of a domain is the oldest good read among those of its streams
+    that are not behind, `reconciled_until` their oldest complete read that left nothing to confirm (None: some had
+    none since the start). The checkpoint's own are the oldest of its domains'.
+
+    A stream that rests between snapshots, or is off, is vouched for up to its last read only. It is listed with that,
+    so that it does not hold back those of its domain that are read; it does so only where the list has no room for it.
+    """
+    behind: list[StreamBehind] = []
+    resting: list[tuple[StreamBehind, list[datetime | None]]] = []
+    vouched: dict[str, list[tuple[datetime, list[datetime | None]]]] = {}
+    streams = 0
+    for account in accounts:
+        for domain in DOMAINS:
+            # One whose first commit failed is set aside before it was ever opened.
+            aside = held((account.account_id, domain))
+            if not aside and (account.streams.get(domain) or _UNOPENED).head.status not in {"backfilling", "live"}:
+                continue
+            streams += 1
+            told, complete = _seen(account, domain, "QUARANTINED" if aside else None, now, timetable)
+            if told.status == "LIVE" and told.polled_until is not None:
+                vouched.setdefault(domain, []).append((told.polled_until, complete))
+            elif told.status in {"SNAPSHOT", "OFF"}:
+                resting.append((told, complete))
+            else:
+                behind.append(told)
+    for told, complete in resting:
+        if len(behind) < MAXIMUM_BEHIND or told.polled_until is None:
+            behind.append(told)
+        else:
+            vouched.setdefault(told.domain, []).append((told.polled_until, complete))
+    domains = tuple(
+        DomainUntil(
+            domain,
+            min(read_at for read_at, _ in vouched[domain]),
+            _oldest([at for _, complete in vouched[domain] for at in complete], now),
+        )
+        for domain in DOMAINS
+        if domain in vouched
+    )
+    return Checkpoint(
+        shard=shard,
+        polled_until=min((one.polled_until for one in domains), default=now),
+        reconciled_until=_oldest([one.reconciled_until for one in domains], now),
+        streams=streams,
+        behind_count=len(behind),
+        behind=tuple(behind[:MAXIMUM_BEHIND]),
+        domains=domains,
+    )
+
+
+def _seen(
+    account: AccountMemory, domain: str, status: str | None, now: datetime, timetable: Timetable
+) -> tuple[StreamBehind, list[datetime | None]]:
+    """How a stream stands and up to when it was read, as a checkpoint lists it; and the complete reads of its parts."""
+    stream = account.streams.get(domain) or _UNOPENED
+    names = [name for wanted, name in account.resources if wanted == domain]
+    times = [stream.resources[name].read_at if name in stream.resources else None for name in names]
+    complete = [stream.resources[name].reconciled_at for name in names if name in stream.resources]
+    if DOMAINS[domain].per_bank_account:
+        # Nothing is known of a bank account that was opened since the profile was asked for.
+        times.append(account.profile_asked_at)
+        complete.append(account.profile_asked_at)
+    status = status or _run_status(account, domain, now, timetable)
+    until = min((at for at in times if at is not None), default=None)
+    if status in {"SNAPSHOT", "OFF"} and None in times:
+        until = None
+    return StreamBehind(account.account_id, domain, status, until), complete
+
+
+def _oldest(times: Sequence[datetime | None], now: datetime) -> datetime | None:
+    """The oldest of instants, `now` of none at all; None where one of them has yet to come."""
+    known = [at for at in times if at is not None]
+    return min(known, default=now) if len(known) == len(times) else None
+
+
+def _run_status(account: AccountMemory, domain: str, now: datetime, timetable: Timetable) -> str:
+    stream = account.streams[domain]
+    mode = timetable.mode(account, domain)
+    if isinstance(mode, Off):
+        return "OFF"
+    live = isinstance(mode, Live)
+    if stream.head.status == "backfilling":
+        return "BACKFILLING"
+    wanted = [resource for (name, _), resource in account.resources.items() if name == domain]
+    if not wanted:
+        return "NOT_READY"
+    late = DOMAINS[domain].per_bank_account and timetable.profile_overdue(account, now)
+    for resource in wanted:
+        memory = account.resource(domain, resource.name)
+        overdue = late or timetable.overdue(account, resource, now)
+        if memory.read_at is None and (live or overdue):
+            return "NOT_READY"
+        if memory.quarantined or overdue:
+            return "QUARANTINED" if memory.quarantined else "STALE"
+    return "LIVE" if live else "SNAPSHOT"
