@@ -149,7 +149,7 @@ def list_links(*, json: Json = False, flags: SettingsFlags | None = None) -> Non
                 view.account_id,
                 view.label or "-",
                 view.state,
-                ", ".join(view.domains),
+                f"all {len(DOMAINS)}" if set(view.domains) == set(DOMAINS) else ", ".join(view.domains),
                 view.consent_until or "-",
                 " ".join(f"{domain}={mode}" for domain, mode in view.cadence.items()) or "-",
             )
