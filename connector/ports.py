@@ -101,8 +101,8 @@ class Source(Protocol):
     api_version: str
     parser_version: str
 
-    async def fetch_profile(self, account_id: str) -> Profile:
-        """The holder's tier and bank accounts.
+    async def fetch_profile(self, account_id: str, etag: str | None = None) -> Profile | None:
+        """The holder's tier and bank accounts; None where the bank says that they are as `etag` had them.
 
         Raises: RetryableError, AuthorizationError, DataError (the answer cannot be understood).
         """

@@ -181,12 +181,16 @@ class Holder:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What decides which surfaces a login holds. Of `holder` the runtime keeps no more than tokens."""
+    """What decides which surfaces a login holds. Of `holder` the runtime keeps no more than tokens.
+
+    `etag` is the bank's entity tag of it, where it has one (RFC 9110).
+    """
 
     tier: str
     minor: bool
     bank_accounts: tuple[BankAccount, ...]
     holder: Holder | None = field(default=None, repr=False)
+    etag: str | None = field(default=None, repr=False)
 
 
 def relates_to_nothing(_record: Record) -> tuple[Related, ...]:

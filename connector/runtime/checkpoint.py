@@ -9,6 +9,7 @@ from typing import Final
 from connector.cadence import Live, Off
 from connector.domains.lifecycle import Checkpoint, DomainUntil, StreamBehind
 from connector.domains.registry import DOMAINS
+from connector.ports import Resource
 from connector.runtime.isolation import Stream
 from connector.runtime.memory import AccountMemory, StreamMemory
 from connector.runtime.timetable import Timetable
@@ -41,13 +42,18 @@ def checkpoint_of(
     vouched: dict[str, list[tuple[datetime, list[datetime | None]]]] = {}
     streams = 0
     for account in accounts:
+        resources: dict[str, list[Resource]] = {}
+        for (domain, _), resource in account.resources.items():
+            resources.setdefault(domain, []).append(resource)
         for domain in DOMAINS:
             # One whose first commit failed is set aside before it was ever opened.
             aside = held((account.account_id, domain))
             if not aside and (account.streams.get(domain) or _UNOPENED).head.status not in {"backfilling", "live"}:
                 continue
             streams += 1
-            told, complete = _seen(account, domain, "QUARANTINED" if aside else None, now, timetable)
+            wanted = resources.get(domain, [])
+            status = "QUARANTINED" if aside else _run_status(account, domain, wanted, now, timetable)
+            told, complete = _seen(account, domain, wanted, status)
             if told.status == "LIVE" and told.polled_until is not None:
                 vouched.setdefault(domain, []).append((told.polled_until, complete))
             elif told.status in {"SNAPSHOT", "OFF"}:
@@ -80,18 +86,17 @@ def checkpoint_of(
 
 
 def _seen(
-    account: AccountMemory, domain: str, status: str | None, now: datetime, timetable: Timetable
+    account: AccountMemory, domain: str, wanted: Sequence[Resource], status: str
 ) -> tuple[StreamBehind, list[datetime | None]]:
     """How a stream stands and up to when it was read, as a checkpoint lists it; and the complete reads of its parts."""
-    stream = account.streams.get(domain) or _UNOPENED
-    names = [name for wanted, name in account.resources if wanted == domain]
-    times = [stream.resources[name].read_at if name in stream.resources else None for name in names]
-    complete = [stream.resources[name].reconciled_at for name in names if name in stream.resources]
+    memories = (account.streams.get(domain) or _UNOPENED).resources
+    seen = [memories.get(resource.name) for resource in wanted]
+    times = [memory.read_at if memory is not None else None for memory in seen]
+    complete = [memory.reconciled_at for memory in seen if memory is not None]
     if DOMAINS[domain].per_bank_account:
         # Nothing is known of a bank account that was opened since the profile was asked for.
         times.append(account.profile_asked_at)
         complete.append(account.profile_asked_at)
-    status = status or _run_status(account, domain, now, timetable)
     until = min((at for at in times if at is not None), default=None)
     if status in {"SNAPSHOT", "OFF"} and None in times:
         until = None
@@ -104,15 +109,15 @@ def _oldest(times: Sequence[datetime | None], now: datetime) -> datetime | None:
     return min(known, default=now) if len(known) == len(times) else None
 
 
-def _run_status(account: AccountMemory, domain: str, now: datetime, timetable: Timetable) -> str:
-    stream = account.streams[domain]
+def _run_status(
+    account: AccountMemory, domain: str, wanted: Sequence[Resource], now: datetime, timetable: Timetable
+) -> str:
     mode = timetable.mode(account, domain)
     if isinstance(mode, Off):
         return "OFF"
     live = isinstance(mode, Live)
-    if stream.head.status == "backfilling":
+    if account.streams[domain].head.status == "backfilling":
         return "BACKFILLING"
-    wanted = [resource for (name, _), resource in account.resources.items() if name == domain]
     if not wanted:
         return "NOT_READY"
     late = DOMAINS[domain].per_bank_account and timetable.profile_overdue(account, now)

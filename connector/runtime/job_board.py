@@ -124,7 +124,7 @@ class JobBoard:
         """The seconds between two turns of a job that does well, at an ordinary pace."""
         if job.resource == PROFILE:
             return self.options.profile_interval_seconds
-        return self.options.intervals_of(job.kind_name).head_interval_seconds
+        return self.options.intervals_of(_KINDS[job.kind_name]).head_interval_seconds
 
     def failed(self, job: Job) -> tuple[Trouble, float]:
         """Count a failure; its trouble so far, and the seconds to back off (doubled with each)."""

@@ -87,9 +87,13 @@ class JobRunner:
         """
         self._gate_profile(account)
         asked_at = self._clock.now()
-        profile = await self._source.fetch_profile(account.account_id)
-        account.own = _own(profile, account)
-        account.profile = replace(profile, holder=None)
+        profile = account.profile
+        fetched = await self._source.fetch_profile(account.account_id, profile.etag if profile else None)
+        if fetched is not None:
+            account.own = _own(fetched, account)
+            profile = account.profile = replace(fetched, holder=None)
+        if profile is None:
+            raise DataError("the bank says that the profile is unchanged, and it was never read")
         before, account.resources = account.resources, resources_of(account, profile)
         self._board.drop(Job(account.account_id, *key) for key in before.keys() - account.resources.keys())
         held = {domain for domain, _ in account.resources}

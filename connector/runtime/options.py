@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from connector.cadence import LIVE, Bounds, Intervals, Mode
-from connector.domains.registry import DOMAINS
+from connector.domains.model import ResourceKind
 from connector.runtime.backend import BackendLimits
 from connector.runtime.poller import PollLimits
 
@@ -37,12 +37,10 @@ class WorkerOptions:
         """How a domain is read where the link does not say."""
         return self.modes.get(domain, LIVE)
 
-    def intervals_of(self, kind_name: str) -> Intervals:
+    def intervals_of(self, kind: ResourceKind) -> Intervals:
         """The live intervals of a resource kind: as set, else the domain's own."""
-        if kind_name in self.intervals:
-            return self.intervals[kind_name]
-        kind = next(kind for domain in DOMAINS.values() for kind in domain.resources if kind.name == kind_name)
-        return Intervals(kind.head_interval_seconds, kind.reconcile_interval_seconds)
+        found = self.intervals.get(kind.name)
+        return found or Intervals(kind.head_interval_seconds, kind.reconcile_interval_seconds)
 
     def with_cadence_of(self, other: WorkerOptions) -> WorkerOptions:
         """These options, read as `other` says."""

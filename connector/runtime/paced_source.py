@@ -20,9 +20,9 @@ class PacedSource:
         self.api_version = source.api_version
         self.parser_version = source.parser_version
 
-    async def fetch_profile(self, account_id: str) -> Profile:
+    async def fetch_profile(self, account_id: str, etag: str | None = None) -> Profile | None:
         await self._wait("bank")
-        return await self._source.fetch_profile(account_id)
+        return await self._source.fetch_profile(account_id, etag)
 
     async def fetch_page(self, resource: Resource, request: PageRequest) -> RawPage:
         await self._wait(resource.kind.backend)

@@ -32,7 +32,7 @@ class Timetable:
     def intervals(self, account: AccountMemory, resource: Resource) -> Intervals:
         """How often a resource is read live."""
         mode = self.mode(account, resource.domain)
-        own = self.options.intervals_of(resource.kind.name)
+        own = self.options.intervals_of(resource.kind)
         return mode.intervals(own) if isinstance(mode, Live) else own
 
     def until_due(self, account: AccountMemory, resource: Resource) -> float | None:
@@ -73,7 +73,9 @@ class Timetable:
         if last_at is None:
             return True
         intervals, bounds = self.intervals(account, resource), self.options.bounds
-        expected = latest_turn(mode, intervals, last_at, bounds, share_of(account.account_id, resource.domain))
+        # What is read live has no place in a slot.
+        share = 0.0 if isinstance(mode, Live) else share_of(account.account_id, resource.domain)
+        expected = latest_turn(mode, intervals, last_at, bounds, share)
         patience = PATIENCE_INTERVALS * bounds.slowest_seconds(intervals) + PATIENCE_SECONDS
         return now > expected + timedelta(seconds=patience)
 

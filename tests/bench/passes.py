@@ -45,7 +45,7 @@ def passes_of(options: WorkerOptions) -> list[Pass]:
     found = [Pass(LOGIN, PROFILE, "head", HOUR_SECONDS / options.profile_interval_seconds, 0.0)]
     for domain in DOMAINS.values():
         for kind in domain.resources:
-            intervals, bounds = options.intervals_of(kind.name), options.bounds
+            intervals, bounds = options.intervals_of(kind), options.bounds
             turns = HOUR_SECONDS / wait_seconds(intervals, bounds, bounds.slowest_ratio)
             # A complete read takes the turn of a head read; what is always read whole has no other.
             complete = min(turns, HOUR_SECONDS / intervals.reconcile_interval_seconds)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from connector.domains.model import Profile
 from connector.ports import Clock, Page, PageRequest, RawPage, Resource, Session, Vault
 from connector.sources.zindigi.http import BankHttp, Body, Credentials
@@ -39,12 +41,12 @@ class ZindigiSource:
         """The interactive login, for command lines; see `Login.log_in`."""
         return await self._login.log_in(msisdn, ask_pin, ask_otp)
 
-    async def fetch_profile(self, account_id: str) -> Profile:
+    async def fetch_profile(self, account_id: str, etag: str | None = None) -> Profile | None:
         async def send(credentials: Credentials) -> Body:
-            return await self._bank.read(Call("GET", "/me"), credentials)
+            return await self._bank.read(Call("GET", "/me", etag=etag), credentials)
 
         body = await self._keeper.authorised(account_id, send)
-        return read_profile(body.content or b"")
+        return None if body.content is None else replace(read_profile(body.content), etag=body.etag)
 
     async def fetch_page(self, resource: Resource, request: PageRequest) -> RawPage:
         surface = surfaces()[resource.kind.name]

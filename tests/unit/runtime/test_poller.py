@@ -73,7 +73,7 @@ class Orders:
     def normalise(self, _resource: Resource, body: bytes) -> Page:
         return self.pages[body]
 
-    async def fetch_profile(self, account_id: str) -> Profile:
+    async def fetch_profile(self, account_id: str, etag: str | None = None) -> Profile | None:
         raise NotImplementedError
 
     async def log_out(self, account_id: str) -> None:

@@ -73,7 +73,16 @@ async def test_the_profile_is_fetched() -> None:
     body = {**ME, "tier": "ULTRA", "minor": True}
     bench.bank.always("GET", "/me", reply(200, body))
     profile = await bench.source.fetch_profile(ACCOUNT)
+    assert profile is not None
     assert (profile.tier, profile.minor, profile.bank_accounts[0].iban) == ("ULTRA", True, IBAN)
+
+
+async def test_a_profile_that_the_bank_calls_unchanged_is_none() -> None:
+    bench = Bench()
+    bench.hold_session()
+    bench.bank.always("GET", "/me", reply(304, None, etag='"7"'))
+    assert await bench.source.fetch_profile(ACCOUNT, '"7"') is None
+    assert bench.bank.requests[-1].headers["if-none-match"] == '"7"'
 
 
 async def test_a_refused_cursor_is_told() -> None:
