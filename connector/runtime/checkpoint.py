@@ -17,6 +17,8 @@ from connector.runtime.timetable import Timetable
 MAXIMUM_BEHIND = 500
 """Streams that one checkpoint lists as behind; it says how many there are in all."""
 _UNOPENED: Final = StreamMemory()
+_Reads = tuple[datetime, list[datetime | None]]
+"""Of one stream that is vouched for: its oldest read, and the complete reads of its resources."""
 
 
 def checkpoint_of(
@@ -39,7 +41,7 @@ def checkpoint_of(
     """
     behind: list[StreamBehind] = []
     resting: list[tuple[StreamBehind, list[datetime | None]]] = []
-    vouched: dict[str, list[tuple[datetime, list[datetime | None]]]] = {}
+    vouched: dict[str, list[_Reads]] = {}
     streams = 0
     for account in accounts:
         resources: dict[str, list[Resource]] = {}
@@ -65,15 +67,7 @@ def checkpoint_of(
             behind.append(told)
         else:
             vouched.setdefault(told.domain, []).append((told.polled_until, complete))
-    domains = tuple(
-        DomainUntil(
-            domain,
-            min(read_at for read_at, _ in vouched[domain]),
-            _oldest([at for _, complete in vouched[domain] for at in complete], now),
-        )
-        for domain in DOMAINS
-        if domain in vouched
-    )
+    domains = tuple(_domain_until(domain, vouched[domain], now) for domain in DOMAINS if domain in vouched)
     return Checkpoint(
         shard=shard,
         polled_until=min((one.polled_until for one in domains), default=now),
@@ -101,6 +95,11 @@ def _seen(
     if status in {"SNAPSHOT", "OFF"} and None in times:
         until = None
     return StreamBehind(account.account_id, domain, status, until), complete
+
+
+def _domain_until(domain: str, reads: Sequence[_Reads], now: datetime) -> DomainUntil:
+    polled_until = min(read_at for read_at, _ in reads)
+    return DomainUntil(domain, polled_until, _oldest([at for _, complete in reads for at in complete], now))
 
 
 def _oldest(times: Sequence[datetime | None], now: datetime) -> datetime | None:

@@ -76,14 +76,17 @@ class Timetable:
         # What is read live has no place in a slot.
         share = 0.0 if isinstance(mode, Live) else share_of(account.account_id, resource.domain)
         expected = latest_turn(mode, intervals, last_at, bounds, share)
-        patience = PATIENCE_INTERVALS * bounds.slowest_seconds(intervals) + PATIENCE_SECONDS
-        return now > expected + timedelta(seconds=patience)
+        return now > expected + _patience(bounds.slowest_seconds(intervals))
 
     def profile_overdue(self, account: AccountMemory, now: datetime) -> bool:
         """Should the bank have been asked well by `now` for what the login holds?"""
         asked_at, interval = account.profile_asked_at, self.options.profile_interval_seconds
-        patience = PATIENCE_INTERVALS * interval + PATIENCE_SECONDS
-        return asked_at is None or now > asked_at + timedelta(seconds=interval + patience)
+        return asked_at is None or now > asked_at + timedelta(seconds=interval) + _patience(interval)
+
+
+def _patience(wait_seconds: float) -> timedelta:
+    """How late a read may be that comes after such waits."""
+    return timedelta(seconds=PATIENCE_INTERVALS * wait_seconds + PATIENCE_SECONDS)
 
 
 def mode_of(options: WorkerOptions, account: AccountMemory, domain: str) -> Mode:

@@ -20,7 +20,7 @@ from connector.sandbox.mutations import MutationError
 from tests.integration.test_cadence import RUNTIME, pass_time
 from tests.support.virtual_clock import VirtualClock
 from tests.support.vouching import Vouching
-from tests.support.world import World, people
+from tests.support.world import BACKENDS, World, people
 
 LABELS = ("adult", "teen")
 OPTIONS = replace(RUNTIME, checkpoint_seconds=45.0)
@@ -38,7 +38,6 @@ COMMANDS = (
     {"domain": "investments", "op": "publish_nav"},
     {"domain": "lending", "op": "repay"},
 )
-BACKENDS = ("bank", "brokerage", "advance_cash", "z_miles")
 ROUNDS = 40
 
 
@@ -56,7 +55,8 @@ async def a_changing_bank(world: World, worker: ShardWorker, seed: int) -> list[
             iban = world.holder("adult")["ibans"][1]
             world.mutate(holder="adult", domain="transactions", op="add", iban=iban)
         if rng.random() < 0.1:
-            world.strike("server_error", backend=rng.choice(BACKENDS), count=rng.randint(1, 40), params={"status": 503})
+            backend = rng.choice(BACKENDS).replace("-", "_")
+            world.strike("server_error", backend=backend, count=rng.randint(1, 40), params={"status": 503})
         instants.append((world.clock.now(), world.bank.last_change_ordinal()))
         await pass_time(world, worker, rng.uniform(5.0, 240.0))
     return instants
