@@ -16,6 +16,7 @@ from aiokafka.protocol.transaction import EndTxnRequest
 
 from connector.errors import JournalError
 from connector.journal.kafka.journal import KafkaJournal
+from connector.journal.kafka.options import KafkaOptions
 from connector.journal.kafka.producer import TransactionalProducer
 from connector.ports import Commit, Shard
 from connector.proving.broker import Broker
@@ -261,3 +262,41 @@ async def test_a_broker_that_hangs_during_commits_and_comes_back(backend: KafkaB
             assert shard.committed_number in {number, number + 1}
             number = shard.committed_number
     await require_untorn(backend, number, "after pauses of the broker")
+
+
+class UnnamedProducer(TransactionalProducer):
+    """Its cluster names no broker at first, as a controller does that has not heard of the only one for a while."""
+
+    def __init__(self, options: KafkaOptions, shard: int) -> None:
+        super().__init__(options, shard)
+        cluster = self.client.client.cluster
+        named = cluster.brokers
+        unnamed = iter(range(6))
+        cluster.brokers = lambda: named() if next(unnamed, None) is None else set()
+
+
+class UnnamedJournal(KafkaJournal):
+    producer_type = UnnamedProducer
+
+
+class RushingProducer(UnnamedProducer):
+    """Broken: takes it for granted that there is a broker."""
+
+    async def _find_a_broker(self) -> None: ...
+
+
+class RushingJournal(KafkaJournal):
+    producer_type = RushingProducer
+
+
+async def test_a_shard_waits_for_a_cluster_that_names_no_broker(backend: KafkaBackend) -> None:
+    async with opened(replace(backend, journal_type=UnnamedJournal)) as (journal, _reader):
+        shard = await journal.acquire(SHARD)
+        await shard.commit(numbered_commit(SHARD, 1))
+    assert await require_untorn(backend, 1, "after a cluster without brokers") == 1
+
+
+async def test_a_shard_that_takes_a_broker_for_granted_is_not_acquired(backend: KafkaBackend) -> None:
+    async with opened(replace(backend, journal_type=RushingJournal)) as (journal, _reader):
+        with pytest.raises(JournalError, match="cannot be fenced"):
+            await journal.acquire(SHARD)

@@ -23,6 +23,7 @@ from connector.journal.kafka.options import BATCH_BYTES, MAXIMUM_BATCH_BYTES, Ka
 STOP_SECONDS: Final = 1.0
 RECORDS_BEFORE_RECYCLING: Final = 1 << 30
 """Half of the sequence numbers that a producer has for a partition; a new one begins again at 0."""
+_LOOK_SECONDS: Final = 0.1
 _OVERHEAD_BYTES: Final = 200
 """Above what framing a batch and one record takes, key and headers aside."""
 
@@ -76,6 +77,7 @@ class TransactionalProducer:
         producer = cls(options, shard)
         try:
             with failing(f"shard {shard} cannot be fenced"), anyio.fail_after(options.start_timeout_seconds):
+                await producer._find_a_broker()
                 await producer.client.start()
                 for topic in topics:
                     await producer.client.partitions_for(topic)
@@ -83,6 +85,17 @@ class TransactionalProducer:
             await producer.discard()
             raise
         return producer
+
+    async def _find_a_broker(self) -> None:
+        """Wait until the cluster names a broker: after a pause or a partition it may have none for a moment.
+
+        The client takes the answer that there is none as good, and stumbles over it afterwards.
+        """
+        client = self.client.client
+        await client.bootstrap()
+        while not client.cluster.brokers():
+            await anyio.sleep(_LOOK_SECONDS)
+            await client.force_metadata_update()
 
     def _count_ends(self) -> None:
         """Count the requests that end a transaction: the client sends them again by itself, and does not say so."""
