@@ -106,10 +106,11 @@ async def test_java_decodes_the_values(world: World, avro_jars: Path) -> None:
 
 
 SCRIPT = EXAMPLES / "read_kafka.py"
+CHECKPOINTS = EXAMPLES / "read_checkpoints.py"
 
 
-async def run_script(place: KafkaBackend) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(SCRIPT), place.options.bootstrap_servers, place.options.prefix]
+async def run_script(place: KafkaBackend, script: Path = SCRIPT) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(script), place.options.bootstrap_servers, place.options.prefix]
     return await anyio.to_thread.run_sync(
         lambda: subprocess.run(
             [*command, str(schema_directory())],
@@ -122,10 +123,11 @@ async def run_script(place: KafkaBackend) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_script_is_a_strangers() -> None:
-    text = SCRIPT.read_text(encoding="utf-8")
+@pytest.mark.parametrize(("script", "lines"), [(SCRIPT, 40), (CHECKPOINTS, 50)])
+def test_the_script_is_a_strangers(script: Path, lines: int) -> None:
+    text = script.read_text(encoding="utf-8")
     assert "connector" not in text
-    assert len(text.splitlines()) <= 40
+    assert len(text.splitlines()) <= lines
 
 
 async def test_a_plain_script_proves_that_nothing_is_missing(world: World) -> None:
@@ -185,3 +187,31 @@ async def test_the_script_finds_an_event_id_that_comes_twice(world: World) -> No
     done = await run_script(await copied(place_of(world), forge))
     assert done.returncode == 1
     assert "sequence 2, after 1" in done.stderr
+
+
+async def test_a_plain_script_says_up_to_when_that_is_everything(world: World) -> None:
+    done = await run_script(place_of(world), CHECKPOINTS)
+    assert done.returncode == 0, done.stderr
+    *_, newest = [
+        event["after"]["checkpoint"]
+        for _, event in await world.events("lifecycle")
+        if event["event_type"] == "Checkpoint"
+    ]
+    assert [claim["domain"] for claim in newest["domains"]] == list(DOMAINS)
+    assert done.stdout.splitlines() == [
+        f"partition 0, {claim['domain']}: nothing new is missing up to {claim['polled_until']}; "
+        f"no amendment, late entry or removal up to {claim['reconciled_until']}"
+        for claim in newest["domains"]
+    ]
+
+
+async def test_the_script_names_every_stream_that_is_behind(world: World) -> None:
+    async with world.working() as worker:
+        await worker.checkpoint()  # Of a connector that has just started, and has read nothing yet.
+    done = await run_script(place_of(world), CHECKPOINTS)
+    assert done.returncode == 0, done.stderr
+    assert sorted(done.stdout.splitlines()) == sorted(
+        f"partition 0, {domain} of {account}: NOT_READY, read up to (never)"
+        for domain in DOMAINS
+        for account in world.msisdn_of
+    )
