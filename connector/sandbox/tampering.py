@@ -88,14 +88,18 @@ def _shown_again(bank: Bank, target: Target, page: Page) -> tuple[Row, ...]:
     visit = page.visit
     if visit.token is None or page.shown_again is None or page.amendment is None:
         return ()
+    fault = bank.faults.find("mutate_while_paging", target)
+    if fault is None:
+        return ()
     read = bank.watch.resource(visit.msisdn, visit.resource).current
     here = {version[0] for row in page.rows for version in row.versions}
-    served = list(read.latest) if read is not None else []
-    earlier = [entity for entity in served if entity not in here and page.shown_again(entity) is not None]
-    if not earlier or not bank.faults.fire("mutate_while_paging", target):
+    served = reversed(read.latest) if read is not None else ()
+    earlier = next((entity for entity in served if entity not in here and page.shown_again(entity) is not None), None)
+    if earlier is None:
         return ()
-    bank.mutate(page.amendment.model_copy(update={"entity": earlier[-1]}))
-    row = page.shown_again(earlier[-1])
+    fault.fired += 1
+    bank.mutate(page.amendment.model_copy(update={"entity": earlier}))
+    row = page.shown_again(earlier)
     return () if row is None else (row,)
 
 

@@ -17,8 +17,8 @@ from connector.proving.proof import prove, read_journal, wait_settled
 from connector.proving.rig import Rig
 from tests.support.checked_bank import opened_rig
 
-QUICK = [("sqlite", seed) for seed in range(1, 7)] + [("kafka", seed) for seed in range(1, 4)]
-PROOF = [("sqlite", seed) for seed in range(11, 111)] + [("kafka", seed) for seed in range(11, 19)]
+QUICK = [("sqlite", seed) for seed in range(1, 8)] + [("kafka", seed) for seed in range(8, 11)]
+PROOF = [("sqlite", seed) for seed in range(11, 111)] + [("kafka", seed) for seed in range(111, 119)]
 KILLS = 4
 
 

@@ -6,6 +6,7 @@ clock moves on only when nothing is.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -13,8 +14,6 @@ from typing import Any
 
 import anyio
 import anyio.lowlevel
-
-QUIET_ROUNDS = 12
 
 
 class Activity:
@@ -33,14 +32,12 @@ class Activity:
             self.under_way -= 1
 
     async def settle(self) -> None:
-        """Return once nothing was under way for a few rounds of the event loop."""
-        quiet = 0
-        while quiet < QUIET_ROUNDS:
-            await anyio.lowlevel.checkpoint()
-            quiet = 0 if self.under_way else quiet + 1
-            if self.under_way:
-                # Threads need the processor, too: let the loop's own wait give it to them.
-                await anyio.sleep(0.0005)
+        """Return once nothing is under way and no task can run but the one that asks."""
+        ready = asyncio.get_running_loop()._ready  # type: ignore[attr-defined]  # there is no public way
+        await anyio.lowlevel.checkpoint()
+        while ready or self.under_way:
+            # Threads need the processor, too: let the loop's own wait give it to them.
+            await (anyio.sleep(0.0005) if self.under_way else anyio.lowlevel.checkpoint())
 
 
 class Counted:
