@@ -7,6 +7,7 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
+from connector.journal.kafka.connections import start_client
 from connector.journal.kafka.topics import wanted_topics
 from connector.proving.broker import Broker
 from tests.contract.journal.backends import KafkaBackend
@@ -26,7 +27,7 @@ async def open_transaction(
         transaction_timeout_ms=timeout_ms,
         **backend.options.client_arguments(),
     )
-    await producer.start()
+    await start_client(producer, producer.client)
     await producer.begin_transaction()
     for topic in topics:
         await producer.send_and_wait(backend.options.topic(topic), b"x", key=b"a/d/stranger", partition=shard)
@@ -50,7 +51,7 @@ async def configure(backend: KafkaBackend, topic: str, **config: object) -> None
     made = next(dict(spec.config) for spec in wanted_topics(backend.options) if spec.name == name)
     made |= {key.replace("_", "."): str(value) for key, value in config.items()}
     admin = AIOKafkaAdminClient(**backend.options.client_arguments())
-    await admin.start()
+    await start_client(admin, admin._client)
     try:
         await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, made)])
         with anyio.fail_after(10):

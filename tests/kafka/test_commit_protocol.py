@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -16,11 +17,11 @@ from aiokafka.protocol.transaction import EndTxnRequest
 
 from connector.errors import JournalError
 from connector.journal.kafka.journal import KafkaJournal
-from connector.journal.kafka.options import KafkaOptions
 from connector.journal.kafka.producer import TransactionalProducer
 from connector.ports import Commit, Shard
-from connector.proving.broker import Broker
-from tests.contract.journal.backends import KafkaBackend
+from connector.proving.broker import Broker, running_broker
+from tests.conftest import QUICK
+from tests.contract.journal.backends import KafkaBackend, fresh_kafka
 from tests.contract.journal.samples import numbered_commit
 from tests.contract.journal.suite import SHARD, opened, require_untorn
 from tests.kafka import breaks
@@ -236,7 +237,15 @@ async def test_taking_an_unknown_outcome_for_a_failure_is_caught(backend: KafkaB
         await require_untorn(backend, 2, "after an unknown outcome")
 
 
-async def test_a_broker_that_hangs_during_commits_and_comes_back(backend: KafkaBackend, broker: Broker) -> None:
+@pytest.fixture
+def paused(tmp_path: Path) -> Iterator[Broker]:
+    """A broker of the test's own: its controller may take one that was paused for dead, and say so only later."""
+    with running_broker(tmp_path) as running:
+        yield running
+
+
+async def test_a_broker_that_hangs_during_commits_and_comes_back(paused: Broker) -> None:
+    backend = await fresh_kafka(paused.bootstrap_servers, tuning=QUICK)
     async with opened(backend) as (journal, _reader):
         shard = await journal.acquire(SHARD)
         number = 0
@@ -254,49 +263,11 @@ async def test_a_broker_that_hangs_during_commits_and_comes_back(backend: KafkaB
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(commit_one_more, numbered_commit(SHARD, number + 1))
                     await anyio.sleep(pause_after)
-                    broker.pause()
+                    paused.pause()
             finally:
-                broker.resume()
+                paused.resume()
             assert time.monotonic() - started < backend.options.commit_timeout_seconds + 4
             shard = await journal.acquire(SHARD)
             assert shard.committed_number in {number, number + 1}
             number = shard.committed_number
     await require_untorn(backend, number, "after pauses of the broker")
-
-
-class UnnamedProducer(TransactionalProducer):
-    """Its cluster names no broker at first, as a controller does that has not heard of the only one for a while."""
-
-    def __init__(self, options: KafkaOptions, shard: int) -> None:
-        super().__init__(options, shard)
-        cluster = self.client.client.cluster
-        named = cluster.brokers
-        unnamed = iter(range(6))
-        cluster.brokers = lambda: named() if next(unnamed, None) is None else set()
-
-
-class UnnamedJournal(KafkaJournal):
-    producer_type = UnnamedProducer
-
-
-class RushingProducer(UnnamedProducer):
-    """Broken: takes it for granted that there is a broker."""
-
-    async def _find_a_broker(self) -> None: ...
-
-
-class RushingJournal(KafkaJournal):
-    producer_type = RushingProducer
-
-
-async def test_a_shard_waits_for_a_cluster_that_names_no_broker(backend: KafkaBackend) -> None:
-    async with opened(replace(backend, journal_type=UnnamedJournal)) as (journal, _reader):
-        shard = await journal.acquire(SHARD)
-        await shard.commit(numbered_commit(SHARD, 1))
-    assert await require_untorn(backend, 1, "after a cluster without brokers") == 1
-
-
-async def test_a_shard_that_takes_a_broker_for_granted_is_not_acquired(backend: KafkaBackend) -> None:
-    async with opened(replace(backend, journal_type=RushingJournal)) as (journal, _reader):
-        with pytest.raises(JournalError, match="cannot be fenced"):
-            await journal.acquire(SHARD)

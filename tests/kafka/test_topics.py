@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from itertools import count
 from typing import Any
 
 import anyio
@@ -18,8 +19,10 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from connector.cli.main import execute
 from connector.clock import SystemClock
 from connector.errors import ConfigurationError
+from connector.journal.kafka import topics
 from connector.journal.kafka.options import KafkaOptions
 from connector.journal.kafka.topics import ABOUT, apply_topics, plan_topics, wanted_topics
+from connector.ports import Clock
 from connector.proving.broker import Broker
 from tests.conftest import QUICK
 from tests.contract.journal.backends import KafkaBackend
@@ -121,6 +124,18 @@ async def test_two_who_make_them_at_once_end_with_the_same(absent: KafkaBackend)
         for _ in range(2):
             tasks.start_soon(apply_topics, absent.options, SystemClock())
     assert (await plan_topics(absent.options, SystemClock())).done
+
+
+async def test_a_mark_that_another_one_sets_meanwhile_is_seen(
+    backend: KafkaBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, looks = topics._read_about, count()
+
+    async def read_too_early(options: KafkaOptions, clock: Clock) -> Mapping[str, Any] | None:
+        return None if next(looks) == 0 else await read(options, clock)
+
+    monkeypatch.setattr(topics, "_read_about", read_too_early)
+    assert (await plan_topics(backend.options, SystemClock())).done
 
 
 async def written(backend: KafkaBackend, name: str, key: bytes, value: bytes) -> None:

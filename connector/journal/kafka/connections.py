@@ -1,12 +1,29 @@
-"""Connections that a client makes while it is being closed.
+"""Connections of a client: the first one, and those that it makes while it is being closed.
 
-aiokafka closes those that it has at that moment. One that a task of its own was just making is put among them later,
-and stays open until the garbage collector finds it.
+A cluster may name no broker for a moment: its controller has not heard of them for a while, after a pause or a
+partition. aiokafka's transactional producers and admin clients stumble over that answer; consumers and idempotent
+producers go on asking by themselves.
+
+When it closes, aiokafka closes the connections that it has at that moment. One that a task of its own was just making
+is put among them later, and stays open until the garbage collector finds it.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
+
+import anyio
+
+_LOOK_SECONDS: Final = 0.1
+
+
+async def start_client(client: Any, inner: Any) -> None:  # noqa: ANN401  # aiokafka's client, and the one within it
+    """Start a client as soon as its cluster names a broker. It is for the caller to say how long that may take."""
+    await inner.bootstrap()
+    while not inner.cluster.brokers():
+        await anyio.sleep(_LOOK_SECONDS)
+        await inner.force_metadata_update()
+    await client.start()
 
 
 class _Connections(dict[Any, Any]):

@@ -16,14 +16,13 @@ from aiokafka.errors import ProducerClosed
 from aiokafka.protocol.transaction import EndTxnRequest
 
 from connector.errors import FencedError, JournalError
-from connector.journal.kafka.connections import end_connections, watch_connections
+from connector.journal.kafka.connections import end_connections, start_client, watch_connections
 from connector.journal.kafka.failures import CLIENT_ERRORS, end_task, failing, finish, is_fence, said
 from connector.journal.kafka.options import BATCH_BYTES, MAXIMUM_BATCH_BYTES, KafkaOptions
 
 STOP_SECONDS: Final = 1.0
 RECORDS_BEFORE_RECYCLING: Final = 1 << 30
 """Half of the sequence numbers that a producer has for a partition; a new one begins again at 0."""
-_LOOK_SECONDS: Final = 0.1
 _OVERHEAD_BYTES: Final = 200
 """Above what framing a batch and one record takes, key and headers aside."""
 
@@ -77,25 +76,13 @@ class TransactionalProducer:
         producer = cls(options, shard)
         try:
             with failing(f"shard {shard} cannot be fenced"), anyio.fail_after(options.start_timeout_seconds):
-                await producer._find_a_broker()
-                await producer.client.start()
+                await start_client(producer.client, producer.client.client)
                 for topic in topics:
                     await producer.client.partitions_for(topic)
         except BaseException:
             await producer.discard()
             raise
         return producer
-
-    async def _find_a_broker(self) -> None:
-        """Wait until the cluster names a broker: after a pause or a partition it may have none for a moment.
-
-        The client takes the answer that there is none as good, and stumbles over it afterwards.
-        """
-        client = self.client.client
-        await client.bootstrap()
-        while not client.cluster.brokers():
-            await anyio.sleep(_LOOK_SECONDS)
-            await client.force_metadata_update()
 
     def _count_ends(self) -> None:
         """Count the requests that end a transaction: the client sends them again by itself, and does not say so."""

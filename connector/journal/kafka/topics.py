@@ -19,6 +19,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import InvalidReplicationFactorError, NoError, TopicAlreadyExistsError, for_code
 
 from connector.errors import ConfigurationError, JournalError
+from connector.journal.kafka.connections import start_client
 from connector.journal.kafka.failures import failing, finish
 from connector.journal.kafka.options import EVENT_TOPICS, MAXIMUM_BATCH_BYTES, KafkaOptions
 from connector.journal.kafka.partitions import (
@@ -121,8 +122,10 @@ async def plan_topics(options: KafkaOptions, clock: Clock) -> TopicsPlan:
     differences = _differences((spec, len(there[spec.name]["partitions"]), configs[spec.name]) for spec in found)
     create = tuple(spec for spec in wanted if spec.name not in there)
     about = await _read_about(options, clock) if options.topic(ABOUT) in there else None
-    if about is None and not differences and found:
-        differences += await _unmarked_data(options, found)
+    if about is None and not differences and found and (unmarked := await _unmarked_data(options, found)):
+        # Another one may have marked it meanwhile: whatever is there was written after the mark.
+        about = await _read_about(options, clock) if options.topic(ABOUT) in there else None
+        differences += unmarked if about is None else []
     if about is not None:
         differences += _mark_differences(options, about)
     return TopicsPlan(create, about is None, tuple(differences))
@@ -288,7 +291,7 @@ async def _admin(options: KafkaOptions) -> AsyncIterator[AIOKafkaAdminClient]:
         admin = AIOKafkaAdminClient(**options.client_arguments())
         try:
             with anyio.fail_after(options.start_timeout_seconds):
-                await admin.start()
+                await start_client(admin, admin._client)  # there is no public way
         except BaseException:
             await finish(admin.close(), options.request_timeout_seconds)
             raise
