@@ -2,12 +2,11 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
-WORKERS ?= 2
-# The long proofs wait more than they compute.
-PROOF_WORKERS ?= 3
+# More than cores: most tests wait now and then. Whoever is done takes over from the others.
+WORKERS ?= 3
 PIP_COMPILE := $(BIN)/pip-compile --quiet --strip-extras --generate-hashes --allow-unsafe --no-header \
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options
-PYTEST := $(BIN)/python -m pytest
+PYTEST := $(BIN)/python -m pytest --dist worksteal
 
 # Each directory of tests can be run alone: `make unit`, `make contract`, …
 SUITES := $(filter-out support fixtures kafka bench,$(patsubst tests/%/,%,$(wildcard tests/*/)))
@@ -44,7 +43,7 @@ test: lint types imports schemas ## every check but the long proofs; ends with p
 	@$(PYTEST) -n $(WORKERS) -m "not proof"
 
 proof: $(VENV)/dev.stamp ## the long proofs: many seeds
-	@$(PYTEST) -n $(PROOF_WORKERS) -m proof
+	@$(PYTEST) -n $(WORKERS) -m proof
 
 lint: $(VENV)/dev.stamp ## ruff: rules and format
 	@$(BIN)/ruff check .
