@@ -304,8 +304,10 @@ def main() -> int:
         "--port", type=int, default=9092, help="where clients connect, on 127.0.0.1; 0 takes a free one"
     )
     arguments = parser.parse_args()
-    # SIGTERM ends it as Ctrl-C does, at any moment, so that the broker is ended in turn.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Either ends it, at any moment, so that the broker is ended in turn; in the background of a script, too, where
+    # the shell has Ctrl-C ignored.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.default_int_handler)
     try:
         with running_broker(arguments.directory.absolute(), port=arguments.port) as broker:
             sys.stdout.write(

@@ -104,8 +104,10 @@ def _bound(process: subprocess.Popen[bytes], log_path: Path) -> int:
 
 def main() -> int:
     """Run a registry in the foreground until SIGTERM or Ctrl-C."""
-    # SIGTERM ends it as Ctrl-C does, at any moment, so that the registry is ended in turn.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Either ends it, at any moment, so that the registry is ended in turn; in the background of a script, too, where
+    # the shell has Ctrl-C ignored.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.default_int_handler)
     try:
         with (
             tempfile.TemporaryDirectory(prefix="zindigi-registry-") as directory,

@@ -6,11 +6,14 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from connector.proving.broker import Broker, BrokerError
+from tests.kafka.processes import pid_said, started
 
 WAITS = """
 import sys
@@ -32,15 +35,16 @@ def test_a_port_in_use_is_refused(broker: Broker, tmp_path: Path) -> None:
     assert not (tmp_path / "data").exists()
 
 
-def run(directory: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", WAITS, str(directory)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+def run(directory: Path) -> AbstractContextManager[subprocess.Popen[str]]:
+    return started([sys.executable, "-c", WAITS, str(directory)])
 
 
-def pid_said(process: subprocess.Popen[str]) -> int:
-    assert process.stdout is not None
-    return int(process.stdout.readline().split("(pid ")[1].split(")")[0])
+@pytest.fixture
+def ignoring() -> Iterator[None]:
+    """Processes are started as in the background of a script's shell: they inherit that SIGINT is ignored."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.usefixtures("broker")  # for Java
@@ -52,7 +56,7 @@ def test_it_says_when_the_broker_has_ended_by_itself(tmp_path: Path) -> None:
     assert "the broker ended by itself" in said
 
 
-@pytest.mark.usefixtures("broker")
+@pytest.mark.usefixtures("broker", "ignoring")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_ends_its_broker_when_it_is_told_to_end(tmp_path: Path, number: signal.Signals) -> None:
     with run(tmp_path) as process:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
@@ -12,19 +11,15 @@ import pytest
 
 from connector.proving.maven import ToolError
 from connector.proving.registry import Registry, running_registry
+from tests.kafka.processes import pid_said, started
 
 COMMAND = [sys.executable, "-m", "connector.proving.registry"]
-
-
-def pid_said(process: subprocess.Popen[str]) -> int:
-    assert process.stdout is not None
-    return int(process.stdout.readline().split("(pid ")[1].split(")")[0])
 
 
 @pytest.mark.usefixtures("registry")  # for Java
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_ends_its_registry_when_it_is_told_to_end(number: signal.Signals) -> None:
-    with subprocess.Popen(COMMAND, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with started(COMMAND) as process:
         pid = pid_said(process)
         process.send_signal(number)
         said, _ = process.communicate(timeout=40)
@@ -36,7 +31,7 @@ def test_it_ends_its_registry_when_it_is_told_to_end(number: signal.Signals) -> 
 
 @pytest.mark.usefixtures("registry")
 def test_it_says_when_the_registry_has_ended_by_itself() -> None:
-    with subprocess.Popen(COMMAND, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with started(COMMAND) as process:
         os.kill(pid_said(process), signal.SIGKILL)
         _, said = process.communicate(timeout=10)
     assert process.returncode == 1
