@@ -22,6 +22,7 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Final
 
+from connector.proving.foreground import heed_signals
 from connector.proving.maven import ToolError, resolved
 
 STARTING_SECONDS: Final = 90.0
@@ -304,10 +305,7 @@ def main() -> int:
         "--port", type=int, default=9092, help="where clients connect, on 127.0.0.1; 0 takes a free one"
     )
     arguments = parser.parse_args()
-    # Either ends it, at any moment, so that the broker is ended in turn; in the background of a script, too, where
-    # the shell has Ctrl-C ignored.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.default_int_handler)
+    heed_signals()
     try:
         with running_broker(arguments.directory.absolute(), port=arguments.port) as broker:
             sys.stdout.write(

@@ -7,7 +7,6 @@ Confluent's API, and is started and ended by its process id. Not for production:
 from __future__ import annotations
 
 import re
-import signal
 import subprocess
 import sys
 import tempfile
@@ -19,6 +18,7 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Final
 
+from connector.proving.foreground import heed_signals
 from connector.proving.maven import UNPACK, ToolError, resolved
 
 STARTING_SECONDS: Final = 90.0
@@ -104,10 +104,7 @@ def _bound(process: subprocess.Popen[bytes], log_path: Path) -> int:
 
 def main() -> int:
     """Run a registry in the foreground until SIGTERM or Ctrl-C."""
-    # Either ends it, at any moment, so that the registry is ended in turn; in the background of a script, too, where
-    # the shell has Ctrl-C ignored.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.default_int_handler)
+    heed_signals()
     try:
         with (
             tempfile.TemporaryDirectory(prefix="zindigi-registry-") as directory,

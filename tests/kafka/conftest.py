@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import logging
 import secrets
+import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
@@ -24,6 +25,14 @@ Command = Callable[..., tuple[int, str, str]]
 async def backend(broker: Broker) -> KafkaBackend:
     """Topics of its own on the shared broker, and short times to wait."""
     return await fresh_kafka(broker.bootstrap_servers, tuning=QUICK)
+
+
+@pytest.fixture
+def ignoring() -> Iterator[None]:
+    """Processes are started as in the background of a script's shell: they inherit that SIGINT is ignored."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

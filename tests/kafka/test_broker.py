@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -37,14 +36,6 @@ def test_a_port_in_use_is_refused(broker: Broker, tmp_path: Path) -> None:
 
 def run(directory: Path) -> AbstractContextManager[subprocess.Popen[str]]:
     return started([sys.executable, "-c", WAITS, str(directory)])
-
-
-@pytest.fixture
-def ignoring() -> Iterator[None]:
-    """Processes are started as in the background of a script's shell: they inherit that SIGINT is ignored."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.usefixtures("broker")  # for Java

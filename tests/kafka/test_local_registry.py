@@ -16,7 +16,7 @@ from tests.kafka.processes import pid_said, started
 COMMAND = [sys.executable, "-m", "connector.proving.registry"]
 
 
-@pytest.mark.usefixtures("registry")  # for Java
+@pytest.mark.usefixtures("registry", "ignoring")  # for Java
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_ends_its_registry_when_it_is_told_to_end(number: signal.Signals) -> None:
     with started(COMMAND) as process:

@@ -19,10 +19,17 @@ _LOOK_SECONDS: Final = 0.1
 
 async def start_client(client: Any, inner: Any) -> None:  # noqa: ANN401  # aiokafka's client, and the one within it
     """Start a client as soon as its cluster names a broker. It is for the caller to say how long that may take."""
-    await inner.bootstrap()
-    while not inner.cluster.brokers():
-        await anyio.sleep(_LOOK_SECONDS)
-        await inner.force_metadata_update()
+    bootstrap = inner.bootstrap
+
+    async def until_a_broker_is_named() -> None:
+        await bootstrap()
+        while not inner.cluster.brokers():
+            await anyio.sleep(_LOOK_SECONDS)
+            await inner.force_metadata_update()
+
+    inner.bootstrap = (
+        until_a_broker_is_named  # the client's own start begins with it; doing it before would do it twice
+    )
     await client.start()
 
 

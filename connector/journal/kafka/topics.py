@@ -121,10 +121,11 @@ async def plan_topics(options: KafkaOptions, clock: Clock) -> TopicsPlan:
             configs = await _configs(admin, [spec.name for spec in found]) if found else {}
     differences = _differences((spec, len(there[spec.name]["partitions"]), configs[spec.name]) for spec in found)
     create = tuple(spec for spec in wanted if spec.name not in there)
-    about = await _read_about(options, clock) if options.topic(ABOUT) in there else None
+    markable = options.topic(ABOUT) in there
+    about = await _read_about(options, clock) if markable else None
     if about is None and not differences and found and (unmarked := await _unmarked_data(options, found)):
         # Another one may have marked it meanwhile: whatever is there was written after the mark.
-        about = await _read_about(options, clock) if options.topic(ABOUT) in there else None
+        about = await _read_about(options, clock) if markable else None
         differences += unmarked if about is None else []
     if about is not None:
         differences += _mark_differences(options, about)
