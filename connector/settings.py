@@ -60,10 +60,16 @@ class BankSettings(Section):
 
     base_url: str = Field("http://127.0.0.1:8642", pattern=r"^https?://[^/\s]+/?$")
     app_version: str = Field("4.2.0", pattern=r"^\d+\.\d+\.\d+$")
+    clock: Literal["auto", "wall", "simulated"] = "auto"
     connect_timeout_seconds: float = Field(5.0, gt=0)
     read_timeout_seconds: float = Field(20.0, gt=0)
     request_deadline_seconds: float = Field(45.0, gt=0)
     maximum_connections: int = Field(64, ge=1)
+
+    @property
+    def tells_time(self) -> bool:
+        """Whether the bank's `Date` is the world's time: on `auto`, of every bank but one over plain http."""
+        return self.clock == "wall" or (self.clock == "auto" and self.base_url.startswith("https:"))
 
 
 class SessionSettings(Section):

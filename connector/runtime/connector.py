@@ -232,4 +232,5 @@ def worker_options(settings: Settings) -> WorkerOptions:
         profile_interval_seconds=polling.profile_interval_seconds,
         shutdown_seconds=settings.shutdown_seconds,
         jitter_ratio=polling.jitter_ratio,
+        bank_tells_time=settings.bank.tells_time,
     )
