@@ -54,6 +54,7 @@ class Event:
     related: tuple[Related, ...] = ()
     changed: tuple[str, ...] = ()
     reason: str | None = None
+    field: str | None = None
     before: Record | None = None
     after: Record | None = None
 
@@ -134,10 +135,13 @@ def stream_event(
     entity_id: str,
     entity_version: int,
     reason: str | None = None,
+    field: str | None = None,
 ) -> Event:
-    """An event about a stream (`op` s): StreamOpened, BackfillCompleted, StreamClosed, EntryBelowFloor."""
+    """An event about a stream (`op` s); `entity_version` counts those of the stream, whatever they are about."""
+    # An event about an entry must not have the id of a change of that entry.
+    told = f"{event_type}/{entity_id}"
     return Event(
-        event_id=event_id(sighting.account_id, sighting.domain, sighting.resource, entity_id, entity_version),
+        event_id=event_id(sighting.account_id, sighting.domain, sighting.resource, told, entity_version),
         event_type=event_type,
         op="s",
         account_id=sighting.account_id,
@@ -151,6 +155,7 @@ def stream_event(
         consent_id=sighting.consent_id,
         source=sighting.source,
         reason=reason,
+        field=field,
     )
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from connector.domains.model import Entry, Record, Unreadable
+from connector.domains.model import Entry, Record, Unreadable, bank_entity
 from connector.state import EntityState, EntityStatus
 
 
@@ -41,7 +41,8 @@ def replaced_id(record: Record) -> str | None:
     """The bank's previous id of what this record is of, where it states one."""
     # Not isinstance(record, Replacing): checking a Protocol at run time costs microseconds for every entity known.
     replaces: str | None = getattr(record, "replaces", None)
-    return replaces if replaces != record.entity_id else None
+    earlier = bank_entity(replaces) if replaces is not None else None
+    return earlier if earlier != record.entity_id else None
 
 
 def unreadable_name(entry: Unreadable) -> str:

@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Literal
+from typing import Final, Literal
 
 from connector.cadence import Mode
 from connector.consent import Consent
 
-CommandKind = Literal["connect", "pause", "resume", "remove", "accept_removals", "cadence"]
+CommandKind = Literal["connect", "pause", "resume", "remove", "cadence", "accept", "reject", "retry"]
+DECISIONS: Final[frozenset[CommandKind]] = frozenset({"accept", "reject", "retry"})
+"""Kinds of commands that are about what is held back; they leave the link as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +61,9 @@ class Link:
 class Command:
     """One wish of an operator or holder.
 
-    `link` is given for `connect` (also after the holder mended the session); `domain` for `accept_removals`; `cadence`
-    for `cadence`: by domain, sorted, the mode asked for, None where the settings shall say it again.
+    `link` is given for `connect` (also after the holder mended the session); `domain` for the `DECISIONS`, and
+    `resource` where it is about one resource of it; `cadence` for `cadence`: by domain, sorted, the mode asked for,
+    None where the settings shall say it again.
     """
 
     command_id: str
@@ -70,6 +73,7 @@ class Command:
     link: Link | None = None
     domain: str | None = None
     cadence: tuple[tuple[str, Mode | None], ...] = ()
+    resource: str | None = None
 
 
 def apply_command(current: Link | None, command: Command) -> Link | None:
@@ -83,7 +87,7 @@ def apply_command(current: Link | None, command: Command) -> Link | None:
         return replace(wanted, generation=(current.generation if current else 0) + 1, cadence=kept)
     if current is None:
         return None
-    if command.kind == "accept_removals":
+    if command.kind in DECISIONS:
         return current
     changed = {
         "pause": replace(current, paused=True),

@@ -1,7 +1,8 @@
 """Observe: (state, read) → what is believed. What a read proves, and what it does not.
 
 Pure. A head read proves what it shows. Only a complete read may claim absence, and only twice in a row; a read in
-which the feed moved proves nothing and is begun again.
+which the feed moved proves nothing and is begun again. What would change very much at once is suspected on both sides:
+many entries that vanish, many that appear among those that were told, and an answer without anything that is known.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ from enum import Enum
 from connector.domains.model import BookingKey, Entry, Feed, ResourceKind, Unreadable
 from connector.domains.transactions import BalanceChain, Transaction
 from connector.identity import is_nameless, replaced_id, resolve, unreadable_name
-from connector.state import EntityState
+from connector.state import EntityState, HeldKind
 from connector.window import is_entry
 
-MASS_REMOVAL_RATIO = 0.30
-MASS_REMOVAL_ENTRIES = 20
+MASS_RATIO = 0.30
+MASS_ENTRIES = 20
+"""More entries than this, and more than that part of what is known, do not vanish or appear by themselves."""
 
 
 class Depth(Enum):
@@ -28,6 +30,8 @@ class Depth(Enum):
     WHOLE = "snapshot"
     BACKFILL = "backfill"
     RECONCILE = "reconcile"
+    FILL = "fill"
+    """From the newest entry down to where everything was told, in chunks: it closes a gap."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +66,29 @@ class Break:
 
 @dataclass(frozen=True, slots=True)
 class Suspicion:
-    """What one complete read showed and a second one must confirm; lives in memory only."""
+    """What one read showed and a complete one must confirm; lives in memory only.
+
+    `held` says what is too much, or too little, to be believed; `appeared` are the entities that were not taken up for
+    it.
+    """
 
     absent: frozenset[str] = frozenset()
     chain: Break | None = None
+    held: HeldKind | None = None
+    appeared: frozenset[str] = frozenset()
 
     def __bool__(self) -> bool:
-        return bool(self.absent) or self.chain is not None
+        return bool(self.absent) or self.chain is not None or self.held is not None
 
     def beyond(self, before: Suspicion) -> bool:
         """True where there is more to confirm than `before`: what stays suspected waits for a person."""
-        return not self.absent <= before.absent or self.chain not in {None, before.chain}
+        more = not self.absent <= before.absent or self.chain not in {None, before.chain}
+        return more or self.held not in {None, before.held}
+
+    @property
+    def held_count(self) -> int:
+        """How many entries are not believed to be gone, or to be there."""
+        return max(len(self.absent), len(self.appeared)) if self.held is not None else 0
 
 
 NOTHING_SUSPECTED = Suspicion()
@@ -84,8 +100,8 @@ class Observation:
 
     `believed` holds every entity as believed, with the version it is committed with; `below_floor` are entries that
     came up at or below the floor and will never be taken up; `quarantined` those that could not be understood and are
-    not yet known as such; `vanished` counts the entries of a removal too big to believe (0: none). `complete`: every
-    entry of the resource was seen and named, so that what was not shown is not there.
+    not yet known as such. `complete`: every entry of the resource was seen and named, and nothing of it is held, so
+    that what was not shown is not there.
     """
 
     believed: Mapping[str, EntityState]
@@ -94,7 +110,6 @@ class Observation:
     raw_digests: Mapping[str, bytes] = field(default_factory=dict)
     below_floor: tuple[str, ...] = ()
     quarantined: tuple[Unreadable, ...] = ()
-    vanished: int = 0
     complete: bool = False
 
 
@@ -103,7 +118,8 @@ class Known:
     """What `observe` needs to know of a resource.
 
     `swept`: an observation that was `complete` was committed since the first sync, so that every forgotten entry within
-    the bounds of reads has left a mark.
+    the bounds of reads has left a mark. `joined_to`: up to where everything was told without a gap; `hole`: there is
+    one above it.
     """
 
     kind: ResourceKind
@@ -113,6 +129,8 @@ class Known:
     backfilled: bool = True
     swept: bool = True
     suspicion: Suspicion = NOTHING_SUSPECTED
+    joined_to: BookingKey | None = None
+    hole: bool = False
 
     def creatable(self, key: BookingKey) -> bool:
         """May an entry that is not in state be taken up? Not at or below the floor, but for a backfill's remainder."""
@@ -137,46 +155,121 @@ def moved_while_paging(entries: Iterable[Entry | Unreadable]) -> bool:
     return False
 
 
-def observe(known: Known, read: Read, *, accept_removals: bool = False) -> Observation:
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """What is believed of what is suspected: `entries` of it by a person's word, and an `emptiness` that has lasted."""
+
+    entries: int = 0
+    emptiness: bool = False
+
+
+NO_TRUST = Trust()
+
+
+def observe(known: Known, read: Read, trust: Trust = NO_TRUST) -> Observation:
     """What `read` makes us believe about a resource.
 
-    `accept_removals` is an operator's word that a removal beyond the limits is real. The read must not have moved
-    while paging (`moved_while_paging`).
+    The read must not have moved while paging (`moved_while_paging`).
     """
     sighting = _Sighting(known, read)
     for entry in read.entries:
         sighting.take(entry)
+    suspected = replace(known.suspicion, absent=known.suspicion.absent - sighting.present, held=None)
+    suspected = replace(suspected, appeared=frozenset())
     nameless = any(isinstance(entry, Unreadable) and entry.entity_id is None for entry in read.entries)
-    suspected = replace(known.suspicion, absent=known.suspicion.absent - sighting.present)
+    candidates = [entity for entity in known.entities.values() if entity.status == "live" and is_entry(entity)]
+    missing = _missing(candidates, sighting, _lowest(known, read))
+    covered = len(candidates) - _uncovered(candidates, sighting, _lowest(known, read))
+    emptied = covered > 0 and len(missing) == covered and not nameless
+    doubted = emptied and not trust.emptiness and len(missing) > trust.entries
+    late = sighting.late
+    if late and (doubted or _is_mass(len(late), len(candidates), trust)):
+        sighting.withhold(late)
+    else:
+        late = frozenset()
     if not read.whole:
-        return sighting.observation(suspected)
-    missing = _missing(known, sighting.present, read.lower) - sighting.naming.merged
-    proven = missing & suspected.absent
-    if nameless:
+        held: HeldKind | None = (
+            "mass_creation" if late else "emptiness" if doubted and read.depth is Depth.HEAD else None
+        )
+        return sighting.observation(replace(suspected, held=held, appeared=late))
+    return _of_whole(
+        known, read, sighting, missing, _Doubt(suspected, late, emptied, doubted, nameless, len(candidates)), trust
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Doubt:
+    """What stands against believing a whole read."""
+
+    suspected: Suspicion
+    late: frozenset[str]
+    emptied: bool
+    doubted: bool
+    nameless: bool
+    candidates: int
+
+
+def _of_whole(
+    known: Known, read: Read, sighting: _Sighting, missing: frozenset[str], doubt: _Doubt, trust: Trust
+) -> Observation:
+    """What is gone: what two complete reads in a row did not show, unless that is too much to be true."""
+    suspected = doubt.suspected
+    # That nothing known is shown was seen before, by the complete read since which it lasts.
+    proven = missing if doubt.emptied and trust.emptiness else missing & suspected.absent
+    if doubt.nameless:
         # Any of the missing may be the entry whose id could not be read; only raw forms are known to be gone.
         proven = frozenset(name for name in proven if is_nameless(known.entities[name]))
         missing = missing & suspected.absent | {name for name in missing if is_nameless(known.entities[name])}
-    candidates = sum(1 for entity in known.entities.values() if entity.status == "live" and is_entry(entity))
-    too_many = len(missing) > MASS_REMOVAL_ENTRIES and len(missing) > MASS_REMOVAL_RATIO * candidates
-    if too_many and not accept_removals:
-        return replace(sighting.observation(Suspicion(missing, known.suspicion.chain)), vanished=len(missing))
+    held: HeldKind | None = None
+    if _is_mass(len(missing), doubt.candidates, trust):
+        held = "mass_removal"
+    elif doubt.late:
+        held = "mass_creation"
+    elif doubt.doubted:
+        held = "emptiness"
+    if held is not None:
+        return sighting.observation(Suspicion(missing, known.suspicion.chain, held, doubt.late))
     for entity_id in proven:
         del sighting.believed[entity_id]
     suspicion = Suspicion(absent=missing - proven)
     if known.kind.balance_chain:
         suspicion = replace(suspicion, chain=_believe_chain(known, sighting.believed, read.entries))
-    return replace(sighting.observation(suspicion), complete=not nameless)
+    return replace(sighting.observation(suspicion), complete=not doubt.nameless)
 
 
-def _missing(known: Known, present: frozenset[str], lower: BookingKey | None) -> frozenset[str]:
+def _is_mass(count: int, known: int, trust: Trust) -> bool:
+    return count > max(MASS_ENTRIES, trust.entries) and count > MASS_RATIO * known
+
+
+def _lowest(known: Known, read: Read) -> BookingKey | None:
+    """From where on a read shows everything there is: a head read down to its last entry."""
+    if read.whole or read.depth is not Depth.HEAD:
+        return read.lower
+    keys = [key for entry in read.entries if (key := key_of(entry)) is not None]
+    if known.kind.feed is Feed.NEWEST_FIRST and keys:
+        return min(keys)
+    return read.lower
+
+
+def key_of(entry: Entry | Unreadable) -> BookingKey | None:
+    """The booking key of an entry, where it can be read."""
+    return entry.record.booking_key if isinstance(entry, Entry) else entry.key
+
+
+def _missing(candidates: Iterable[EntityState], sighting: _Sighting, lower: BookingKey | None) -> frozenset[str]:
+    present = sighting.present | sighting.naming.merged
     return frozenset(
         entity.entity_id
-        for entity in known.entities.values()
-        if entity.status == "live"
-        and is_entry(entity)
-        and entity.entity_id not in present
-        and (lower is None or entity.key >= lower)
+        for entity in candidates
+        if entity.entity_id not in present and (lower is None or entity.key >= lower)
     )
+
+
+def _uncovered(candidates: Iterable[EntityState], sighting: _Sighting, lower: BookingKey | None) -> int:
+    """How many of what is known the read neither shows nor speaks of."""
+    if lower is None:
+        return 0
+    return sum(entity.key < lower and entity.entity_id not in sighting.present for entity in candidates)
 
 
 class _Sighting:
@@ -190,6 +283,8 @@ class _Sighting:
         self.raw_digests: dict[str, bytes] = {}
         self.below_floor: list[str] = []
         self.quarantined: list[Unreadable] = []
+        self.late: frozenset[str] = frozenset()
+        """Entities that were not known and stand where everything was told."""
         self.naming = resolve(known.entities, read.entries, complete=read.whole)
         self.present = self.naming.present
         for entity_id in self.naming.merged:
@@ -229,6 +324,8 @@ class _Sighting:
             return
         if before is not None and before.status == "forgotten":
             return
+        if before is None and not known_by_name and self._is_late(record.booking_key):
+            self.late |= {entity_id}
         replaced = replaced_id(record)
         if replaced is not None:
             self.supersedes[entity_id] = replaced
@@ -240,6 +337,19 @@ class _Sighting:
             record=record,
             aliases=self.naming.aliases[entity_id],
         )
+
+    def _is_late(self, key: BookingKey) -> bool:
+        """A backfill's remainder, and what fills a gap, come as no surprise."""
+        told_to = self.known.joined_to
+        sync = self.read.depth in {Depth.BACKFILL, Depth.FILL} or self.known.hole or not self.known.backfilled
+        return told_to is not None and key <= told_to and not sync
+
+    def withhold(self, entity_ids: frozenset[str]) -> None:
+        """Take back what was believed of entities that were not known before."""
+        for entity_id in entity_ids:
+            del self.believed[entity_id]
+            self.supersedes.pop(entity_id, None)
+            self.raw_digests.pop(entity_id, None)
 
     def _take_below_floor(self, entity_id: str, key: BookingKey) -> None:
         """Forgotten long ago, or late: the two are told apart only where every forgotten entry left a mark."""
@@ -298,6 +408,9 @@ def find_break(entries: Iterable[Entry | Unreadable]) -> tuple[Break | None, boo
         if record.balance_after is None:
             older, proven = None, False
             continue
+        if older is not None and older.currency != record.currency:
+            # The balance is in the account's currency: an amount in another one says nothing about it.
+            older, proven = None, False
         if older is not None and older.balance_after is not None:
             expected = older.balance_after + record.amount
             if expected != record.balance_after:

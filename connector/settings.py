@@ -159,6 +159,7 @@ class _PollingSettings(Section):
     soonest_ratio: float = Field(0.25, gt=0, le=1)
     slowest_ratio: float = Field(2.0, ge=1, le=100)
     snapshot_spread_seconds: float = Field(900.0, ge=0, le=21_600)
+    empty_confirm_seconds: float = Field(21_600.0, ge=0, le=2_678_400)
 
     def cadence(self, kind: str) -> Cadence:
         """The cadence of a kind of resource, by its name."""

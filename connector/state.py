@@ -44,21 +44,61 @@ class EntityState:
         return EntityState(self.entity_id, version, self.key, record, self.status, self.aliases, self.unreadable_digest)
 
 
+HeldKind = Literal["mass_removal", "mass_creation", "emptiness", "unlisted", "gone"]
+"""Why something that a read shows is not believed yet. `unlisted`: the profile no longer lists what the resource is
+of; `gone`: that was believed, and nothing is held any more."""
+
+Decision = Literal["accepted", "rejected"]
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What is not believed yet: since when (the first read that showed it), and how many entries it concerns.
+
+    `decision` is a person's: what was accepted is believed, up to as many entries as it was said of; what was rejected
+    stays held, and is not asked about again.
+    """
+
+    kind: HeldKind
+    since: datetime
+    count: int
+    decision: Decision | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class ResourceMeta:
     """What is remembered of a resource beside its entities; part of the stream's head.
 
     `floor` is the booking key of the newest entity ever forgotten. While backfilling, `bound` is the booking key of
-    the oldest entry committed: a resumed backfill takes up what is below it. `sweep_digest` is of the last complete
-    read, None where that left something to confirm.
+    the oldest entry committed: a resumed backfill takes up what is below it. Up to `joined_to` everything was told
+    without a gap; it only ever rises. `hole_since` is set while a read that stopped short leaves a gap above it.
+
+    The digests are of what the entities committed beside them were compared with: `head_digest` of the page that a head
+    read began with, `sweep_digest` of a complete read. A commit that moves an entity, made by another read, takes them
+    away, so that a page of the same digest always shows what is committed. `quarantined_count` counts the entities
+    that the bank shows in a form that cannot be understood.
     """
 
     floor: BookingKey | None = None
     backfilled: bool = False
     bound: BookingKey | None = None
+    joined_to: BookingKey | None = None
+    hole_since: datetime | None = None
     head_digest: bytes | None = None
     sweep_digest: bytes | None = None
     swept_at: datetime | None = None
+    held: Held | None = None
+    quarantined_count: int = 0
+
+    @property
+    def holds(self) -> bool:
+        """True while something that the bank shows waits to be believed."""
+        return self.held is not None and self.held.kind != "gone"
+
+    @property
+    def accepted_count(self) -> int:
+        """How many entries that vanish or appear at once a person believes."""
+        return self.held.count if self.held is not None and self.held.decision == "accepted" else 0
 
     def due_again(self) -> ResourceMeta:
         """What comes back begins with a complete read, and shows that it is back even where nothing moved."""

@@ -1,11 +1,13 @@
 """Window and floor: what of a ledger is remembered, what reads must cover, and what is let go.
 
-Pure. The window is measured from the newest entry's own time, never from a clock. Entities are let go only within a
-commit that something else caused.
+Pure. The window is measured from the newest entry that is not later than the bank's own day: an entry of next year is
+remembered and steers nothing. Entities are let go only within a commit that something else caused, and never above a
+gap that a read has left.
 """
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
@@ -27,6 +29,12 @@ from connector.state import EntityState
 MICROS_PER_DAY = SECONDS_PER_DAY * MICROS_PER_SECOND
 MAXIMUM_REMOVED = 500
 """Removed entities whose version a resource without a window remembers."""
+OVERLAP_ENTRIES = 10
+"""How many known entries an ascending read shows again: so many ids out of all order hide nothing that comes before
+them."""
+HORIZON_DAYS = 1
+"""How much later than the bank's own clock an entry may be and still steer anything: clocks and calendars differ."""
+_BELOW_EVERYTHING = BookingKey(-(1 << 62), "")
 
 
 def is_entry(entity: EntityState) -> bool:
@@ -59,6 +67,38 @@ def lower_bound(kind: ResourceKind, floor: BookingKey | None, entities: Iterable
     return day_start(karachi_day(bound))
 
 
+def timed(kind: ResourceKind) -> bool:
+    """Is the feed ordered by time? Else by ids of the bank's."""
+    return kind.window is not None and kind.window.days is not None
+
+
+def horizon(kind: ResourceKind, at: datetime) -> int | None:
+    """The highest order that steers anything at `at`, by the bank's own clock; None where the order is no time."""
+    return micros(at) + HORIZON_DAYS * MICROS_PER_DAY if timed(kind) else None
+
+
+def resumed_after(kind: ResourceKind, floor: BookingKey | None, keys: Iterable[BookingKey]) -> BookingKey | None:
+    """After which booking key an ascending read goes on, given what is known; None: at the feed's beginning.
+
+    A few known entries are shown again, so that neither an id nor a day out of all order is gone on from.
+    """
+    if kind.feed is not Feed.ASCENDING:
+        return None
+    newest = heapq.nlargest(OVERLAP_ENTRIES, keys)
+    return newest[-1] if len(newest) == OVERLAP_ENTRIES else floor
+
+
+def joined_key(kind: ResourceKind, keys: Iterable[BookingKey], latest: int | None) -> BookingKey | None:
+    """Up to where a read that left no gap has told everything: its newest key that is not later than `latest`.
+
+    Where the order is no time, some ids at the top are left out: they may be out of all order. None: it shows nothing.
+    """
+    if timed(kind):
+        return max((key for key in keys if latest is None or key.order <= latest), default=None)
+    newest = heapq.nlargest(OVERLAP_ENTRIES, keys)
+    return newest[-1] if len(newest) == OVERLAP_ENTRIES else None
+
+
 def served_from(kind: ResourceKind, at: datetime) -> BookingKey | None:
     """From where on the bank surely serves a ledger at `at`, by its own clock; None where it keeps everything.
 
@@ -83,11 +123,30 @@ class Kept:
     dropped: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What bounds letting go: nothing later than `horizon` steers it, nothing above `joined_to` goes while `hole`."""
+
+    horizon: int | None = None
+    joined_to: BookingKey | None = None
+    hole: bool = False
+
+    def may_go(self, key: BookingKey) -> bool:
+        """May an entity with that key be forgotten?"""
+        if self.horizon is not None and key.order > self.horizon:
+            return False
+        return not self.hole or key <= (self.joined_to or _BELOW_EVERYTHING)
+
+
+UNBOUNDED = Reach()
+
+
 def let_go(
     kind: ResourceKind,
     floor: BookingKey | None,
     entities: Mapping[str, EntityState],
     suspected: Collection[str] = frozenset(),
+    reach: Reach = UNBOUNDED,
 ) -> Kept:
     """Forget what is settled and out of the window, and whatever the bank itself no longer serves.
 
@@ -98,7 +157,8 @@ def let_go(
         surplus = sorted(removed, key=lambda entity: entity.key)[: max(0, len(removed) - MAXIMUM_REMOVED)]
         return _drop(floor, entities, {entity.entity_id for entity in surplus})
     entries = sorted((e for e in entities.values() if is_entry(e)), key=lambda e: e.key, reverse=True)
-    outside = _outside(kind.window, [entity for entity in entries if entity.status != "forgotten"], suspected)
+    within = [e for e in entries if reach.horizon is None or e.key.order <= reach.horizon]
+    outside = _outside(kind.window, [entity for entity in within if entity.status != "forgotten"], suspected, reach)
     risen = max([floor, *(entity.key for entity in outside)] if floor else [e.key for e in outside], default=None)
     gone = {entity.entity_id for entity in outside}
     staying = [entity for entity in entries if entity.entity_id not in gone]
@@ -119,7 +179,9 @@ def let_go(
     return replace(kept, rewritten=tuple(rewritten))
 
 
-def _outside(window: Window, newest_first: list[EntityState], suspected: Collection[str]) -> list[EntityState]:
+def _outside(
+    window: Window, newest_first: list[EntityState], suspected: Collection[str], reach: Reach
+) -> list[EntityState]:
     if not newest_first:
         return []
     newest = newest_first[0].key.order
@@ -128,6 +190,9 @@ def _outside(window: Window, newest_first: list[EntityState], suspected: Collect
     outside = []
     place = 0
     for entity in newest_first:
+        if not reach.may_go(entity.key):
+            place += 1
+            continue
         if oldest_served is not None and entity.key.order < oldest_served:
             outside.append(entity)
             continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import cache
 from sys import intern
 from typing import Any, NamedTuple
@@ -12,7 +13,7 @@ from connector.avro.compiler import compile_reader, compile_writer
 from connector.avro.records import DAMAGES, MISFITS, RecordType, record_type
 from connector.avro.schemas import HEADER_BYTES, Datum, damaged, schema_store
 from connector.domains.model import BookingKey
-from connector.state import EntityState, EntityStatus, ResourceMeta, StreamHead
+from connector.state import EntityState, EntityStatus, Held, ResourceMeta, StreamHead
 
 
 class _Written(NamedTuple):
@@ -97,9 +98,13 @@ def encode_head(head: StreamHead) -> bytes:
             "floor": _key(meta.floor),
             "backfilled": meta.backfilled,
             "bound": _key(meta.bound),
+            "joined_to": _key(meta.joined_to),
+            "hole_since": meta.hole_since,
             "head_digest": meta.head_digest,
             "sweep_digest": meta.sweep_digest,
             "swept_at": meta.swept_at,
+            "held": None if meta.held is None else asdict(meta.held),
+            "quarantined_count": meta.quarantined_count,
         }
         for name, meta in head.resources.items()
     ]
@@ -134,6 +139,7 @@ def _key(key: BookingKey | None) -> Datum | None:
 
 def _meta(datum: Datum) -> ResourceMeta:
     values = {name: value for name, value in datum.items() if name != "name"}
-    for name in ("floor", "bound"):
+    for name in ("floor", "bound", "joined_to"):
         values[name] = None if values[name] is None else BookingKey(**values[name])
-    return ResourceMeta(**values)
+    held = values.pop("held")
+    return ResourceMeta(**values, held=None if held is None else Held(**held))

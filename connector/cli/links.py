@@ -208,7 +208,7 @@ def accept_removals(
         flags: Where settings come from.
     """
     [named] = _domains_named([domain])
-    _change("accept_removals", account, flags, wait_seconds, domain=named)
+    _change("accept", account, flags, wait_seconds, domain=named)
 
 
 @link_app.command

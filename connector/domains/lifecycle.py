@@ -90,30 +90,40 @@ class StreamBehind:
 
 @dataclass(frozen=True, slots=True)
 class DomainUntil:
-    """Up to when a shard has seen one domain: the streams of it that are not behind."""
+    """Up to when a shard has seen one domain: the streams of it that are not behind.
+
+    Of `quarantined` entries the bank's present form is not told; an `EntryQuarantined` names each.
+    """
 
     domain: str
-    polled_until: datetime
+    polled_until: datetime | None
     reconciled_until: datetime | None
+    quarantined: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
     """Up to when a shard has seen the bank: new entries by `polled_until`, everything by `reconciled_until`.
 
-    Both are those of the slowest domain; `domains` has each domain's own.
+    Both are those of the slowest domain, None where something was not read in this life of the connector; `domains` has
+    each domain's own. Streams with a gap (`holes`), with something that is not believed yet (`held`), or set aside
+    (`isolated`) are among those that are `behind`.
     """
 
     KIND: ClassVar[str] = "checkpoint"
     ENTITY_ID: ClassVar[str] = "checkpoint"
 
     shard: int
-    polled_until: datetime
+    polled_until: datetime | None
     reconciled_until: datetime | None
     streams: int
     behind_count: int
     behind: tuple[StreamBehind, ...]
     domains: tuple[DomainUntil, ...]
+    holes: int = 0
+    held: int = 0
+    isolated: int = 0
+    quarantined: int = 0
 
     @property
     def entity_id(self) -> str:
@@ -128,7 +138,7 @@ class Checkpoint:
         return False
 
     @property
-    def effective(self) -> datetime:
+    def effective(self) -> datetime | None:
         return self.polled_until
 
 
@@ -189,7 +199,8 @@ EVENT_TYPES: dict[str, EventDoc] = {
         then=(
             "Take quiet streams of the shard as complete up to the `polled_until` of their domain in `domains`, "
             "except those listed as behind; the one of the checkpoint itself is that of the slowest domain, and "
-            "holds for all. The key is `shard/<number>`, not an account."
+            "holds for all. Null claims nothing: something was not read since the connector started. `quarantined` "
+            "entries are told as they last could be understood. The key is `shard/<number>`, not an account."
         ),
     ),
 }

@@ -45,6 +45,15 @@ class BookingKey(NamedTuple):
     tie: str
 
 
+OWN = ":"
+"""Begins the entity ids that are ours: of what we derive from a feed, beside what stands in it."""
+
+
+def bank_entity(bank_id: str) -> str:
+    """The entity id of a bank's id; one that begins as ours do is told apart from them."""
+    return OWN + bank_id if bank_id.startswith(OWN) else bank_id
+
+
 class Record(Protocol):
     """A canonical, validated, frozen value read from the bank.
 

@@ -32,8 +32,24 @@ STREAM_EVENT_TYPES: dict[str, EventDoc] = {
             "before: it was back-dated beyond the window."
         ),
         then=(
-            "Have it looked at: no other event tells this entry. It has version 0 and no content; `entity_id` is the "
-            "bank's id of it."
+            "Have it looked at: no other event tells this entry. It has no content; `entity_id` is the bank's id of it."
         ),
+    ),
+    "EntryQuarantined": EventDoc(
+        when=(
+            "The bank shows an entry in a form that cannot be understood, or that does not fit: `reason` says why, "
+            "`field` names the field, where it is one."
+        ),
+        then=(
+            "Keep the entity as last told, if it was: the bank's own form of it is another one by now, until "
+            "`EntryReadable`. Checkpoints count it."
+        ),
+    ),
+    "EntryReadable": EventDoc(
+        when=(
+            "A quarantined entry is understood again, in which case its change stands before this event in the stream; "
+            "or `reason` says that it is `removed` from the bank, or `forgotten`, because it left the window."
+        ),
+        then="Take the entity as told: what `EntryQuarantined` set off is over.",
     ),
 }

@@ -25,3 +25,8 @@ HOLDINGS: dict[str, frozenset[Surface]] = {
 def may_hold(profile: Profile, surface: Surface) -> bool:
     """May this holder have the surface at all? One of a tier that is new to us holds what everybody does."""
     return surface in HOLDINGS.get(MINOR if profile.minor else profile.tier, _EVERYBODY)
+
+
+def is_known_tier(profile: Profile) -> bool:
+    """Does the bank state a tier that we know what to make of?"""
+    return profile.minor or profile.tier in HOLDINGS

@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import ClassVar
 
 from connector.domains.model import (
+    OWN,
     BookingKey,
     Domain,
     EventDoc,
@@ -18,6 +19,7 @@ from connector.domains.model import (
     Record,
     ResourceKind,
     Window,
+    bank_entity,
     micros,
 )
 from connector.parties import Party, PartyNaming, Stated
@@ -84,7 +86,7 @@ class Transaction:
 
     @property
     def entity_id(self) -> str:
-        return self.transaction_id
+        return bank_entity(self.transaction_id)
 
     @property
     def booking_key(self) -> BookingKey:
@@ -104,7 +106,7 @@ class BalanceChain:
     """Whether the running balance of an IBAN adds up from entry to entry, and where it stopped doing so."""
 
     KIND: ClassVar[str] = "balance_chain"
-    ENTITY_ID: ClassVar[str] = "balance-chain"
+    ENTITY_ID: ClassVar[str] = f"{OWN}balance-chain"
 
     iban: str
     status: str

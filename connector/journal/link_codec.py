@@ -76,7 +76,7 @@ class _LinkRow2(_LinkBody2):
 class _CommandRow1(_Row):
     version: Literal[1]
     command_id: str = Field(min_length=1)
-    kind: Literal["connect", "pause", "resume", "remove", "accept_removals"]
+    kind: Literal["connect", "pause", "resume", "remove"]
     account_id: str = Field(min_length=1)
     issued_at: Utc
     link: _LinkBody | None
@@ -91,6 +91,7 @@ class _CommandRow2(_Row):
     issued_at: Utc
     link: _LinkBody2 | None
     domain: str | None
+    resource: str | None = None
     cadence: dict[str, _ModeText | None] = Field(max_length=64)
 
 
@@ -141,6 +142,7 @@ def encode_command(command: Command) -> str:
             issued_at=command.issued_at,
             link=_LinkBody2.model_validate(_link_fields(command.link)) if command.link else None,
             domain=command.domain,
+            resource=command.resource,
             cadence={name: None if mode is None else str(mode) for name, mode in command.cadence},
         ).model_dump_json()
     except ValueError as error:
@@ -164,6 +166,7 @@ def decode_command(text: str | bytes) -> Command:
         issued_at=row.issued_at,
         link=_link(row.link) if row.link else None,
         domain=row.domain,
+        resource=row.resource if isinstance(row, _CommandRow2) else None,
         cadence=tuple((name, parse_mode(text) if text else None) for name, text in sorted(row.cadence.items()))
         if isinstance(row, _CommandRow2)
         else (),

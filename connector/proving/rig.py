@@ -290,4 +290,5 @@ format = "json"
 
 [polling]
 profile_interval_seconds = {cadence["reconcile_interval_seconds"]}
+empty_confirm_seconds = 0
 {kinds}"""

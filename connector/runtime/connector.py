@@ -232,5 +232,6 @@ def worker_options(settings: Settings) -> WorkerOptions:
         profile_interval_seconds=polling.profile_interval_seconds,
         shutdown_seconds=settings.shutdown_seconds,
         jitter_ratio=polling.jitter_ratio,
+        empty_confirm_seconds=polling.empty_confirm_seconds,
         bank_tells_time=settings.bank.tells_time,
     )

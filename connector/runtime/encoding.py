@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 
 from connector.avro import encode_entity, encode_event, encode_record
 from connector.diff import Change, Entities, apply
-from connector.domains.model import BookingKey, Record, Related
+from connector.domains.model import Record, Related
 from connector.domains.registry import DOMAINS
 from connector.errors import DataError
-from connector.events import STREAM_ENTITY, Event, Sighting, change_event, cloud_event_headers, stream_event
+from connector.events import STREAM_ENTITY, Event, change_event, cloud_event_headers, stream_event
 from connector.ports import EventRecord, QuarantineRecord, StateRecord
 from connector.runtime.writes import Write
 from connector.state import EntityState, ResourceMeta, StreamHead
@@ -50,7 +50,7 @@ def encode(write: Write, head: StreamHead, *, commit_number: int, maximum_record
     encoding.tell_changes()
     encoding.tell_below_floor()
     kept = encoding.let_go()
-    encoding.tell_milestones(kept.floor)
+    encoding.tell_milestones(kept)
     return encoding.sealed(kept, commit_number)
 
 
@@ -69,9 +69,8 @@ class _Encoding:
         self.records: list[EventRecord] = []
         self.bodies: dict[str, bytes] = {}
         """Records that were told, encoded: they stand in the event and in the state alike."""
-        self.quarantine = [
-            _quarantine_record(write, entry.entity_id, entry.raw_digest, entry.reason) for entry in write.quarantined
-        ]
+        self.reasons = {entry.raw_digest: entry.reason for entry in write.quarantined}
+        self.quarantine: list[QuarantineRecord] = []
 
     def open_stream(self) -> None:
         if not self.write.opens or self.status not in {"new", "closed"}:
@@ -84,30 +83,51 @@ class _Encoding:
     def tell_changes(self) -> None:
         for change in self.write.changes:
             if change.op is None:
-                self.changes.append(change)
+                self._take(change)
                 continue
             record, reason = self._change_record(change, change.op)
             if record is not None:
                 self.sequence += 1
                 self.records.append(record)
-                self.changes.append(change)
+                self._take(change)
             else:
                 self._set_aside(change, reason)
 
     def tell_below_floor(self) -> None:
         for entity_id in self.write.below_floor:
-            self._tell(self.write.sighting, "EntryBelowFloor", entity_id, 0)
+            self._tell("EntryBelowFloor", entity_id)
 
     def let_go(self) -> Kept:
         """What the resource remembers from here on. What was set aside is still owed, and stays."""
         after = apply(self.write.opened.entities, self.changes)
         if self.write.kind is None:
             return Kept(floor=None, entities=after, rewritten=(), dropped=())
-        return let_go(self.write.kind, self.write.meta.floor, after, self.write.suspicion.absent)
+        kept = let_go(self.write.kind, self.write.meta.floor, after, self.write.suspicion.absent, self.write.reach)
+        for entity_id, entity in after.items():
+            left = kept.entities.get(entity_id)
+            if entity.unreadable_digest is not None and (left is None or left.unreadable_digest is None):
+                self._tell("EntryReadable", entity_id, "forgotten")
+        return kept
 
-    def tell_milestones(self, floor: BookingKey | None) -> None:
+    def _take(self, change: Change) -> None:
+        """The change is part of the commit; consumers see whether its entry is one that cannot be understood."""
+        self.changes.append(change)
+        before = change.before.unreadable_digest if change.before is not None else None
+        after = change.after.unreadable_digest
+        if after == before:
+            return
+        entity_id = change.after.entity_id
+        if after is None:
+            self._tell("EntryReadable", entity_id, "removed" if change.after.status == "removed" else None)
+            return
+        reason = self.reasons.get(after, "it cannot be understood")
+        self.quarantine.append(_quarantine_record(self.write, entity_id, after, reason))
+        self._tell("EntryQuarantined", entity_id, reason, field=field_of(reason))
+
+    def tell_milestones(self, kept: Kept) -> None:
         if self.write.resource:
-            self.resources[self.write.resource] = replace(self.write.meta, floor=floor)
+            count = sum(entity.unreadable_digest is not None for entity in kept.entities.values())
+            self.resources[self.write.resource] = replace(self.write.meta, floor=kept.floor, quarantined_count=count)
         if self.status == "backfilling" and self._all_backfilled():
             self._tell_stream("BackfillCompleted")
             self.status = "live"
@@ -153,20 +173,22 @@ class _Encoding:
         """The change as an event; None, and why, when it cannot be told."""
         write, entity_id = self.write, change.after.entity_id
         digest = write.raw_digests.get(entity_id) if op != "d" else None
-        event = change_event(
-            write.sighting,
-            change,
-            sequence=self.sequence + 1,
-            event_type=write.name_event(op, change.record_before, change.record_after),
-            source=write.source.of_entry(digest.hex() if digest else None),
-            supersedes=write.supersedes.get(entity_id) if op != "d" else None,
-            related=_related(write, change.record_after or change.record_before),
-        )
         try:
+            event = change_event(
+                write.sighting,
+                change,
+                sequence=self.sequence + 1,
+                event_type=write.name_event(op, change.record_before, change.record_after),
+                source=write.source.of_entry(digest.hex() if digest else None),
+                supersedes=write.supersedes.get(entity_id) if op != "d" else None,
+                related=_related(write, change.record_after or change.record_before),
+            )
             body = encode_record(write.domain, event.after) if event.after is not None else None
             record = _record(write.domain, event, after=body)
         except DataError as error:
             return None, str(error)
+        except Exception as error:  # noqa: BLE001  # whatever is wrong with one entry, the others of the page go on
+            return None, f"it cannot be told ({type(error).__name__})"
         if len(record.value) > self.maximum_record_bytes:
             return None, f"the event has {len(record.value)} bytes, the journal takes {self.maximum_record_bytes}"
         if body is not None:
@@ -179,27 +201,34 @@ class _Encoding:
             aside = replace(change.before, unreadable_digest=digest)
         else:
             aside = replace(change.after, version=0, record=None, unreadable_digest=digest)
-        if aside != change.before:
-            # The same entry comes up with every later read: its digest tells that it was quarantined.
-            self.quarantine.append(_quarantine_record(self.write, aside.entity_id, digest, reason))
-        self.changes.append(Change(None, change.before, aside))
+        # The same entry comes up with every later read: its digest tells that it was quarantined.
+        self.reasons[digest] = reason
+        self._take(Change(None, change.before, aside))
 
     def _tell_stream(self, event_type: str, reason: str | None = None) -> None:
-        self.stream_version += 1
-        sighting = replace(self.write.sighting, resource=STREAM_ENTITY)
-        self._tell(sighting, event_type, STREAM_ENTITY, self.stream_version, reason)
+        self._tell(event_type, STREAM_ENTITY, reason, resource=STREAM_ENTITY)
 
     def _tell(
-        self, sighting: Sighting, event_type: str, entity_id: str, entity_version: int, reason: str | None = None
+        self,
+        event_type: str,
+        entity_id: str,
+        reason: str | None = None,
+        *,
+        field: str | None = None,
+        resource: str | None = None,
     ) -> None:
+        """An event about the stream. A counter of the stream's own tells each from the others."""
         self.sequence += 1
+        self.stream_version += 1
+        sighting = self.write.sighting
         event = stream_event(
-            sighting,
+            sighting if resource is None else replace(sighting, resource=resource),
             event_type,
             sequence=self.sequence,
             entity_id=entity_id,
-            entity_version=entity_version,
+            entity_version=self.stream_version,
             reason=reason,
+            field=field,
         )
         self.records.append(_record(self.write.domain, event))
 
@@ -218,6 +247,12 @@ def _record(domain: str, event: Event, *, after: bytes | None = None) -> EventRe
     return EventRecord(domain, event.account_id, value, cloud_event_headers(event, domain))
 
 
+def field_of(reason: str) -> str | None:
+    """The field that a reason names first (`party.name: too long; …`); None where it is about the whole entry."""
+    name, colon, _ = reason.partition(": ")
+    return name if colon and " " not in name else None
+
+
 def _quarantine_record(write: Write, entity_id: str | None, digest: bytes, reason: str) -> QuarantineRecord:
     facts = {
         "format": 1,
@@ -227,6 +262,7 @@ def _quarantine_record(write: Write, entity_id: str | None, digest: bytes, reaso
         "raw_digest": digest.hex(),
         "observed_at": write.observed_at.isoformat(),
         "reason": reason,
+        "field": field_of(reason),
     }
     value = write.account.subject.seal("quarantine", json.dumps(facts).encode())
     return QuarantineRecord(write.account.account_id, value)

@@ -22,7 +22,7 @@ from connector.ports import Clock, Resource, Source, Vault
 from connector.runtime.commit_loop import CommitLoop
 from connector.runtime.job_board import PROFILE, Job, JobBoard, wanted
 from connector.runtime.lifecycle import Lifecycle
-from connector.runtime.memory import AccountMemory, resources_of
+from connector.runtime.memory import AccountMemory, held_domains, resources_of
 from connector.runtime.options import WorkerOptions
 from connector.runtime.polls import Polls
 from connector.runtime.timetable import Timetable
@@ -96,9 +96,10 @@ class JobRunner:
             raise DataError("the bank says that the profile is unchanged, and it was never read")
         before, account.resources = account.resources, resources_of(account, profile)
         self._board.drop(Job(account.account_id, *key) for key in before.keys() - account.resources.keys())
-        held = {domain for domain, _ in account.resources}
+        held = held_domains(account, profile)
         covered = account.link.covered_domains if account.link is not None else frozenset()
         await self._lifecycle.close_streams(account, covered - held, "tier")
+        await self._lifecycle.look_at_listing(account, self._options.empty_confirm_seconds)
         await self._lifecycle.confirm_active(account, failing=self._board.failing(account.account_id))
         self._board.put_new(Job(account.account_id, *key) for key in account.resources)
         account.profile_asked_at = asked_at

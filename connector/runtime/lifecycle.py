@@ -23,6 +23,7 @@ from connector.events import Provenance
 from connector.links import Command, Link, apply_command
 from connector.ports import Clock
 from connector.runtime.commit_loop import CommitLoop
+from connector.runtime.held import Occasion, decided, unlisted
 from connector.runtime.memory import AccountMemory
 from connector.runtime.writes import Write
 from connector.state import EntityState, ResourceMeta
@@ -69,11 +70,11 @@ class Lifecycle:
             writes.append(self._bare(account, (command.command_id,), (wanted,)))
             if command.kind == "connect" and wanted.consent is not None:
                 writes = [replace(write, consent_id=wanted.consent.consent_id) for write in writes]
+            writes += decided(account, command, self._occasion())
             await self._commits.submit(*writes)
             account.halted = False
-            if command.kind == "accept_removals" and command.domain in account.streams:
-                for memory in account.streams[command.domain].resources.values():
-                    memory.accept_removals = True
+            if command.kind == "retry" and command.domain in account.streams:
+                account.begin_again(command.domain)
 
     async def require_action(self, account: AccountMemory, reason: ActionReason) -> None:
         """The link waits for its holder."""
@@ -103,6 +104,11 @@ class Lifecycle:
         """Close streams that may not be read any more, without any removal."""
         async with self._lock(account):
             await self._submit(self._closing(account, domains, reason))
+
+    async def look_at_listing(self, account: AccountMemory, confirm_seconds: float) -> None:
+        """Hold what stands on bank accounts that the profile no longer lists, or tell it gone once that has lasted."""
+        async with self._lock(account):
+            await self._submit(unlisted(account, self._occasion(), confirm_seconds))
 
     async def close_owed(self, account: AccountMemory) -> None:
         """Close what could not be closed with its link, because its stream was set aside then."""
@@ -170,6 +176,9 @@ class Lifecycle:
             write = self._write(account, domain, "")
             writes.append(replace(write, closes=reason, observed_at=at or write.observed_at))
         return writes
+
+    def _occasion(self) -> Occasion:
+        return Occasion(self._clock.now(), SOURCE)
 
     def _bare(self, account: AccountMemory, commands_applied: tuple[str, ...], links: tuple[Link, ...] = ()) -> Write:
         """A write that tells nothing, and carries what must be committed with the others."""

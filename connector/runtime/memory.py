@@ -15,7 +15,7 @@ from connector.domains.lifecycle import NAME as LIFECYCLE
 from connector.domains.lifecycle import ConsentRecord, LinkStatus
 from connector.domains.model import BookingKey, Profile, ResourceKind
 from connector.domains.registry import DOMAINS
-from connector.domains.tiers import may_hold
+from connector.domains.tiers import is_known_tier, may_hold
 from connector.errors import ActionReason, ConsentError
 from connector.links import Link
 from connector.observe import NOTHING_SUSPECTED, Suspicion
@@ -24,14 +24,20 @@ from connector.ports import Resource, StateRecord, Vault
 from connector.runtime.packing import Packed, Packing
 from connector.runtime.sealed_state import StateKey, Subject
 from connector.state import EntityState, ResourceMeta, StreamHead
-from connector.window import is_entry, lower_bound
+from connector.window import is_entry, lower_bound, resumed_after
+
+MAXIMUM_ETAG_USES = 20
+"""Answers in a row that nothing moved, after which the whole is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What steers the reads of a ledger: its newest booking key, and the lowest that a complete read must cover."""
+    """What steers the reads of a ledger.
 
-    newest: BookingKey | None
+    `after`: the booking key after which an ascending one goes on; `lower`: the lowest that a complete read must cover.
+    """
+
+    after: BookingKey | None
     lower: BookingKey | None
 
 
@@ -39,22 +45,32 @@ class Bounds:
 class ResourceMemory:
     """One resource: its entities at rest, and what the last reads left.
 
-    `read_at`: when the bank was last asked and its answer dealt with; `reconciled_at`: the same for the last complete
-    read that left nothing to confirm. `pace` multiplies the head interval at present; `unconfirmed` while the last read
-    wants a complete one soon. `bounds` is worked out when first needed, so that restoring and idling decode nothing.
+    `read_at`: up to when the last read in this life shows what is new; `reconciled_at`: up to when the last complete
+    one that left nothing to confirm shows everything. `etag_uses` counts how often in a row the bank said that nothing
+    moved. `pace` multiplies the head interval at present; `unconfirmed` while the last read wants a complete one soon.
+    `bounds` is worked out when first needed, so that restoring and idling decode nothing.
     """
 
     packed: Packed
     meta: ResourceMeta = field(default_factory=ResourceMeta)
     suspicion: Suspicion = NOTHING_SUSPECTED
     etag: str | None = None
+    etag_uses: int = 0
     read_at: datetime | None = None
     reconciled_at: datetime | None = None
-    quarantined: bool = False
-    accept_removals: bool = False
     pace: float = 1.0
     unconfirmed: bool = False
     bounds: Bounds | None = None
+
+    @property
+    def trusted_etag(self) -> str | None:
+        """The entity tag to ask by; none now and then, lest a bank that never says anything else be believed."""
+        return self.etag if self.etag_uses < MAXIMUM_ETAG_USES else None
+
+    @property
+    def due_at_once(self) -> bool:
+        """True while a gap is to be filled, or a person's word to be followed."""
+        return self.meta.hole_since is not None or self.meta.accepted_count > 0
 
     def bounds_for(self, kind: ResourceKind) -> Bounds:
         """The bounds of the entities at rest."""
@@ -67,8 +83,8 @@ def bounds_of(kind: ResourceKind, floor: BookingKey | None, entities: Collection
     """The bounds of a ledger's entities; a resource read whole has none."""
     if kind.window is None:
         return Bounds(None, None)
-    newest = max((entity.key for entity in entities if is_entry(entity)), default=floor)
-    return Bounds(newest, lower_bound(kind, floor, entities))
+    after = resumed_after(kind, floor, (entity.key for entity in entities if is_entry(entity)))
+    return Bounds(after, lower_bound(kind, floor, entities))
 
 
 @dataclass(slots=True)
@@ -219,12 +235,31 @@ def resources_of(
         if domain.name not in wanted:
             continue
         for kind in domain.resources:
-            if not may_hold(profile, kind.surface):
+            if not holds(account, profile, domain.name, kind):
                 continue
             for part in _parts(account, domain.name, kind, profile, seen or {}):
                 name = kind.name if part is None else f"{kind.name}:{account.subject.token(part)}"
                 found[domain.name, name] = Resource(account.account_id, domain.name, kind, name, part)
     return found
+
+
+def holds(account: AccountMemory, profile: Profile, domain: str, kind: ResourceKind) -> bool:
+    """Does the login hold what a kind of resource reads? A tier that is new to us takes nothing away that was read."""
+    if may_hold(profile, kind.surface):
+        return True
+    stream = account.streams.get(domain)
+    if is_known_tier(profile) or stream is None or stream.head.status not in {"backfilling", "live"}:
+        return False
+    return any(name.split(":", 1)[0] == kind.name for name in stream.head.resources)
+
+
+def held_domains(account: AccountMemory, profile: Profile) -> frozenset[str]:
+    """The domains of which the login holds something, whether or not there is a part of it to be read at present."""
+    return frozenset(
+        domain.name
+        for domain in DOMAINS.values()
+        if any(holds(account, profile, domain.name, kind) for kind in domain.resources)
+    )
 
 
 def _parts(

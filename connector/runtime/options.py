@@ -17,7 +17,8 @@ class WorkerOptions:
 
     `modes` say how a domain is read unless a link says otherwise (live where neither does), `intervals` how often a
     resource kind is read live, `bounds` how far that adapts. `jitter_ratio` spreads every interval by that part of it,
-    both ways. `bank_tells_time`: the bank's `Date` is the world's time, not that of a simulation.
+    both ways. An answer without anything that is known is believed once it has lasted for `empty_confirm_seconds`.
+    `bank_tells_time`: the bank's `Date` is the world's time, not that of a simulation.
     """
 
     modes: Mapping[str, Mode] = field(default_factory=dict)
@@ -32,6 +33,7 @@ class WorkerOptions:
     degraded_after_seconds: float = 900.0
     shutdown_seconds: float = 10.0
     jitter_ratio: float = 0.1
+    empty_confirm_seconds: float = 21_600.0
     bank_tells_time: bool = True
 
     def mode(self, domain: str) -> Mode:

@@ -5,65 +5,40 @@ Knows nothing of state beyond what steers a read: digests, keys and bounds. Ever
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, replace
-from datetime import datetime
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
 
 from connector.diff import visible
-from connector.domains.model import BookingKey, Entry, Feed, Unreadable
+from connector.domains.model import BookingKey, Entry, Feed, ResourceKind, Unreadable
 from connector.errors import CursorError, UnavailableError
-from connector.observe import Depth, Read, moved_while_paging
-from connector.ports import Page, PageRequest, RawPage, Resource, Source
+from connector.observe import Depth, Read, key_of
+from connector.ports import Page, PageRequest, Resource, Source
 from connector.runtime.memory import ResourceMemory
-from connector.runtime.packing import Opened
+from connector.runtime.walk import Gate, Reading, Walk, keys_of, name_of
 from connector.state import EntityState
 from connector.window import is_entry, karachi_day, served_from
-
-Gate = Callable[[], str]
-"""Raises ConsentError when reading is not allowed now; else names the consent."""
 
 
 @dataclass(frozen=True, slots=True)
 class PollLimits:
-    """Bounds of one read: pages of a head read, restarts of a read that moved, pages of a backfill's chunk."""
+    """Bounds of one read: pages of a head read, restarts of a read that moved, pages of a chunk.
+
+    `maximum_pages` bounds a read of any depth: one that goes on for longer is led round in circles.
+    """
 
     head_page_cap: int = 5
     read_restart_cap: int = 3
     backfill_chunk_pages: int = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """One observable read with what it leaves behind.
-
-    `unchanged`: the bank showed what it showed last time; nothing was decoded. `digest` is remembered for the depth's
-    next read; `last` is False for a backfill's chunk that more will follow; `opened` is the window, where the read had
-    to open it. What the bank did before `asked_at`, the read had to show.
-    """
-
-    depth: Depth
-    asked_at: datetime
-    fetched_at: datetime
-    consent_id: str
-    read: Read | None = None
-    digest: bytes | None = None
-    etag: str | None = None
-    last: bool = True
-    unknown_fields: Mapping[str, int] | None = None
-    opened: Opened | None = None
-
-    @property
-    def unchanged(self) -> bool:
-        return self.read is None
+    maximum_pages: int = 10_000
 
 
 class Poller:
-    """Reads resources of one source."""
+    """Reads resources of one source. `bank_tells_time`: the bank's own clock is the world's."""
 
-    def __init__(self, source: Source, limits: PollLimits) -> None:
+    def __init__(self, source: Source, limits: PollLimits, *, bank_tells_time: bool = True) -> None:
         self._source = source
         self._limits = limits
+        self._bank_tells_time = bank_tells_time
 
     async def readings(
         self, resource: Resource, memory: ResourceMemory, depth: Depth, gate: Gate
@@ -73,6 +48,7 @@ class Poller:
         Raises:
             ConsentError: the gate is shut.
             UnavailableError: the feed kept moving under the read, besides the bank's own failures.
+            DataError: the feed does not end.
         """
         for _attempt in range(self._limits.read_restart_cap):
             try:
@@ -88,167 +64,112 @@ class Poller:
     def _attempt(self, resource: Resource, memory: ResourceMemory, depth: Depth, gate: Gate) -> AsyncIterator[Reading]:
         if depth is Depth.HEAD:
             return self._head(resource, memory, gate)
-        if depth is Depth.BACKFILL:
-            return self._backfill(resource, memory, gate)
+        if depth in {Depth.BACKFILL, Depth.FILL}:
+            return self._in_chunks(resource, memory, depth, gate)
         return self._whole(resource, memory, depth, gate)
 
     async def _head(self, resource: Resource, memory: ResourceMemory, gate: Gate) -> AsyncIterator[Reading]:
         ascending = resource.kind.feed is Feed.ASCENDING
         bounds = memory.bounds_for(resource.kind)
-        request = PageRequest(after=bounds.newest if ascending else None, etag=memory.etag)
-        consent_id = gate()
-        raw = await self._source.fetch_page(resource, request)
-        digest = self._digest(raw)
-        if raw.body is None or digest == memory.meta.head_digest:
-            yield Reading(
-                Depth.HEAD, raw.asked_at, raw.fetched_at, consent_id, digest=memory.meta.head_digest, etag=raw.etag
-            )
+        told_to = memory.meta.joined_to
+        walk = await self._begin(resource, PageRequest(after=bounds.after, etag=memory.etag), gate)
+        if walk.raw.body is None or walk.digest == memory.meta.head_digest:
+            yield walk.reading(Depth.HEAD, digest=memory.meta.head_digest)
             return
         opened = memory.packed.open()
-        walk = _Walk(request, self._source.normalise(resource, raw.body), raw.fetched_at)
-        pages = 1
-        while walk.next_cursor is not None and pages < self._limits.head_page_cap:
-            if not ascending and _nothing_new_below(walk.page, opened.entities):
+        await walk.understand()
+        first = walk.page
+        while not (joined := walk.next_cursor is None):
+            if not ascending and _reaches(walk.page, told_to) and _nothing_new_below(walk.page, opened.entities):
+                joined = True
                 break
-            await self._follow(resource, walk, gate)
-            pages += 1
+            if walk.pages >= self._limits.head_page_cap:
+                # Unsettled entries may fill more pages than are read: where none of the last one's is new, it joins.
+                joined = not ascending and _reaches(walk.page, told_to) and _all_known(walk.page, opened.entities)
+                break
+            await walk.follow()
         walk.require_still()
-        read = Read(Depth.HEAD, tuple(walk.entries), complete=False, lower=bounds.lower)
-        unknown = walk.unknown_fields
-        yield Reading(
-            Depth.HEAD,
-            raw.asked_at,
-            walk.fetched_at,
-            consent_id,
-            read,
-            digest,
-            raw.etag,
-            unknown_fields=unknown,
-            opened=opened,
+        lower = _successor(bounds.after) if ascending else bounds.lower
+        read = Read(Depth.HEAD, tuple(walk.entries), complete=False, lower=lower)
+        joined_to = walk.joined_to
+        # A first page of outliers alone hides what comes below it.
+        steady = joined and (ascending or walk.next_cursor is None or _reaches(first, joined_to))
+        yield walk.reading(
+            Depth.HEAD, read, digest=walk.digest if steady else None, last=joined, joined_to=joined_to, opened=opened
         )
 
     async def _whole(
         self, resource: Resource, memory: ResourceMemory, depth: Depth, gate: Gate
     ) -> AsyncIterator[Reading]:
         request, lower = _sweep(resource, memory)
-        consent_id = gate()
-        raw = await self._source.fetch_page(resource, request)
-        if raw.body is None:
-            yield Reading(
-                depth, raw.asked_at, raw.fetched_at, consent_id, digest=memory.meta.sweep_digest, etag=raw.etag
-            )
+        walk = await self._begin(resource, request, gate)
+        if walk.raw.body is None:
+            yield walk.reading(depth, digest=memory.meta.sweep_digest)
             return
-        walk = _Walk(request, self._source.normalise(resource, raw.body), raw.fetched_at)
-        joined = hashlib.blake2b(self._digest(raw), digest_size=16)
+        await walk.understand()
         # A newest-first feed that cannot be asked for a far end is read down to it, and no further.
         reach = lower if resource.kind.feed is Feed.NEWEST_FIRST else None
+        told_to, fresh_pages = memory.meta.joined_to, 0
         while walk.next_cursor is not None and not _ends_below(walk.page, reach):
-            joined.update(self._digest(await self._follow(resource, walk, gate)))
+            fresh_pages += _is_fresh(walk.page, resource.kind, memory)
+            if fresh_pages >= self._limits.backfill_chunk_pages:
+                # More is new than a commit should hold: it is told in chunks, and swept once that is done.
+                async for reading in self._chunks(walk, Depth.FILL, told_to):
+                    yield reading
+                return
+            await walk.follow()
         walk.require_still()
-        digest = joined.digest()
-        served_from_ = served_from(resource.kind, raw.served_at or raw.fetched_at)
+        digest = walk.joined_digest()
+        served_from_ = served_from(resource.kind, walk.bank_now)
         if served_from_ is not None:
             # What is older may have left the feed without having been removed.
             lower = max(lower, served_from_) if lower is not None else served_from_
         if digest == memory.meta.sweep_digest:
-            yield Reading(depth, raw.asked_at, walk.fetched_at, consent_id, digest=digest, etag=raw.etag)
+            yield walk.reading(depth, digest=digest)
             return
         read = Read(depth, _from(reach, walk.entries), complete=True, lower=lower)
-        yield Reading(
-            depth, raw.asked_at, walk.fetched_at, consent_id, read, digest, raw.etag, unknown_fields=walk.unknown_fields
-        )
+        yield walk.reading(depth, read, digest=digest, joined_to=walk.joined_to)
 
-    async def _backfill(self, resource: Resource, memory: ResourceMemory, gate: Gate) -> AsyncIterator[Reading]:
-        ascending = resource.kind.feed is Feed.ASCENDING
-        request = PageRequest(after=memory.bounds_for(resource.kind).newest if ascending else None)
-        consent_id = gate()
-        raw = await self._source.fetch_page(resource, request)
-        walk = _Walk(request, self._source.normalise(resource, raw.body or b""), raw.fetched_at)
-        pages = 1
+    async def _in_chunks(
+        self, resource: Resource, memory: ResourceMemory, depth: Depth, gate: Gate
+    ) -> AsyncIterator[Reading]:
+        told_to = memory.meta.joined_to if depth is Depth.FILL else None
+        newest_first = resource.kind.feed is Feed.NEWEST_FIRST
+        since = karachi_day(told_to) if newest_first and told_to is not None else None
+        request = PageRequest(since=since, after=memory.bounds_for(resource.kind).after)
+        walk = await self._begin(resource, request, gate)
+        await walk.understand()
+        async for reading in self._chunks(walk, depth, told_to):
+            yield reading
+
+    async def _chunks(self, walk: Walk, depth: Depth, told_to: BookingKey | None) -> AsyncIterator[Reading]:
+        """The rest of a read in chunks, each to be committed by itself, down to `told_to` or the feed's end."""
+        newest_first = walk.kind.feed is Feed.NEWEST_FIRST
+        since_chunk = walk.pages
         while True:
             walk.require_still()
-            terminal = walk.next_cursor is None
-            if terminal or pages % self._limits.backfill_chunk_pages == 0:
-                read = Read(Depth.BACKFILL, walk.take(), complete=terminal)
-                unknown = walk.unknown_fields
-                yield Reading(
-                    Depth.BACKFILL,
-                    raw.asked_at,
-                    walk.fetched_at,
-                    consent_id,
-                    read,
-                    last=terminal,
-                    unknown_fields=unknown,
-                )
-            if terminal:
+            ended = walk.next_cursor is None or (newest_first and _ends_below(walk.page, told_to))
+            if ended or since_chunk >= self._limits.backfill_chunk_pages:
+                read = Read(depth, walk.take(), complete=walk.next_cursor is None)
+                yield walk.reading(depth, read, last=ended, joined_to=walk.joined_to if ended else None)
+                since_chunk = 0
+            if ended:
                 return
-            await self._follow(resource, walk, gate)
-            pages += 1
+            await walk.follow()
+            since_chunk += 1
 
-    async def _follow(self, resource: Resource, walk: _Walk, gate: Gate) -> RawPage:
-        gate()
-        raw = await self._source.fetch_page(resource, walk.next_request())
-        walk.add(self._source.normalise(resource, raw.body or b""), raw.fetched_at)
-        return raw
-
-    def _digest(self, raw: RawPage) -> bytes:
-        # A new parser must look again at what the old one took for known.
-        return hashlib.blake2b(raw.digest, digest_size=16, salt=self._source.parser_version.encode()[:16]).digest()
-
-
-class _Walk:
-    """The pages of one read, joined."""
-
-    def __init__(self, request: PageRequest, page: Page, fetched_at: datetime) -> None:
-        self._request = request
-        self.page = page
-        self.fetched_at = fetched_at
-        self.entries: list[Entry | Unreadable] = list(page.entries)
-        self.unknown_fields: dict[str, int] = dict(page.unknown_fields)
-        self.next_cursor = page.next_cursor
-        self._total = page.total
-        self._cursors = {page.next_cursor}
-        self._overlap: tuple[Entry | Unreadable, ...] = ()
-
-    def next_request(self) -> PageRequest:
-        """How to ask for the page after the last one."""
-        return replace(self._request, cursor=self.next_cursor, etag=None)
-
-    def add(self, page: Page, fetched_at: datetime) -> None:
-        """Join the page that the cursor led to.
-
-        Raises:
-            CursorError: it leads back to where the read has been, or the feed has grown or shrunk since the first page.
-        """
-        if page.total != self._total:
-            raise CursorError("an entry came or went while paging")
-        if page.next_cursor is not None and page.next_cursor in self._cursors:
-            raise CursorError("the bank repeated a cursor")
-        self._cursors.add(page.next_cursor)
-        self.page = page
-        self.fetched_at = fetched_at
-        self.entries.extend(page.entries)
-        self.next_cursor = page.next_cursor
-        for name, count in page.unknown_fields.items():
-            self.unknown_fields[name] = self.unknown_fields.get(name, 0) + count
-
-    def take(self) -> tuple[Entry | Unreadable, ...]:
-        """The entries gathered so far; the last page of them stays in sight of `require_still`."""
-        taken = tuple(self.entries)
-        self._overlap = self.page.entries
-        self.entries = []
-        return taken
-
-    def require_still(self) -> None:
-        """Raises CursorError when an entry was shown twice with other content."""
-        if moved_while_paging((*self._overlap, *self.entries)):
-            raise CursorError("an entry was shown twice with other content")
+    async def _begin(self, resource: Resource, request: PageRequest, gate: Gate) -> Walk:
+        consent_id = gate()
+        raw = await self._source.fetch_page(resource, request)
+        walk = Walk(self._source, resource, request, gate, raw, consent_id)
+        walk.maximum_pages, walk.bank_tells_time = self._limits.maximum_pages, self._bank_tells_time
+        return walk
 
 
 def _sweep(resource: Resource, memory: ResourceMemory) -> tuple[PageRequest, BookingKey | None]:
     """How a complete read begins, and the lowest booking key that it speaks of."""
     if resource.kind.feed is Feed.WHOLE:
-        return PageRequest(etag=memory.etag), None
+        return PageRequest(etag=memory.trusted_etag), None
     lower = memory.bounds_for(resource.kind).lower
     if lower is None:
         return PageRequest(), None
@@ -262,21 +183,42 @@ def _ends_below(page: Page, lower: BookingKey | None) -> bool:
 
     A page that is not in order says nothing of what follows it.
     """
-    if lower is None:
+    keys = keys_of(page)
+    return lower is not None and bool(keys) and keys[-1] < lower and keys == sorted(keys, reverse=True)
+
+
+def _is_fresh(page: Page, kind: ResourceKind, memory: ResourceMemory) -> bool:
+    """Does a page of a sweep show only what comes after everything that was told?"""
+    keys = keys_of(page)
+    if kind.window is None or not memory.meta.backfilled or not keys:
         return False
-    keys = [key for entry in page.entries if (key := _key(entry)) is not None]
-    return bool(keys) and keys[-1] < lower and keys == sorted(keys, reverse=True)
+    if kind.feed is Feed.NEWEST_FIRST:
+        told_to = memory.meta.joined_to
+        return told_to is None or min(keys) > told_to
+    after = memory.bounds_for(kind).after
+    return after is None or min(keys) > after
+
+
+def _reaches(page: Page, told_to: BookingKey | None) -> bool:
+    """Whether a newest-first page shows something at or below `told_to`."""
+    return told_to is not None and any(key <= told_to for key in keys_of(page))
+
+
+def _successor(after: BookingKey | None) -> BookingKey | None:
+    return None if after is None else BookingKey(after.order + 1, "")
 
 
 def _from(lower: BookingKey | None, entries: list[Entry | Unreadable]) -> tuple[Entry | Unreadable, ...]:
     """The entries without those that stand below `lower`, of which the read says nothing."""
     if lower is None:
         return tuple(entries)
-    return tuple(entry for entry in entries if (key := _key(entry)) is None or key >= lower)
+    return tuple(entry for entry in entries if (key := key_of(entry)) is None or key >= lower)
 
 
-def _key(entry: Entry | Unreadable) -> BookingKey | None:
-    return entry.record.booking_key if isinstance(entry, Entry) else entry.key
+def _all_known(page: Page, known: Mapping[str, EntityState]) -> bool:
+    """Is there no entry on the page that is new?"""
+    names = known.keys() | {alias for entity in known.values() for alias in entity.aliases}
+    return all(name_of(entry) in names for entry in page.entries)
 
 
 def _nothing_new_below(page: Page, known: Mapping[str, EntityState]) -> bool:

@@ -11,13 +11,15 @@ from connector.domains.model import Feed
 from connector.domains.registry import DOMAINS
 from connector.errors import ConsentError
 from connector.events import Provenance
-from connector.observe import Depth, Known, Observation, observe
+from connector.observe import NO_TRUST, Depth, Known, Observation, Trust, observe
 from connector.ports import Clock, Resource, Source
 from connector.runtime.commit_loop import CommitLoop
 from connector.runtime.memory import AccountMemory, ResourceMemory, resources_of
-from connector.runtime.poller import Gate, Poller, Reading
+from connector.runtime.poller import Poller
 from connector.runtime.timetable import Timetable
-from connector.runtime.writes import Write, prepare
+from connector.runtime.walk import Gate, Reading
+from connector.runtime.writes import Write, held_after, prepare
+from connector.state import Held
 
 
 @dataclass(slots=True)
@@ -45,19 +47,36 @@ def choose_depth(
     """How deep the next read must be; one that is not `live` reads everything.
 
     What one complete read made us suspect is confirmed or dropped by the next, which therefore is a complete one too.
+    A complete read that was made in the future, by a clock that was wrong, counts as none.
     """
-    if not memory.meta.backfilled:
+    meta = memory.meta
+    if not meta.backfilled:
         return Depth.BACKFILL
     if resource.kind.feed is Feed.WHOLE:
         return Depth.WHOLE
-    swept_at = memory.meta.swept_at
-    due = swept_at is None or now >= swept_at + timedelta(seconds=intervals.reconcile_interval_seconds)
-    return Depth.RECONCILE if due or not live or memory.suspicion or memory.accept_removals else Depth.HEAD
+    if meta.hole_since is not None:
+        return Depth.FILL
+    due = meta.swept_at is None or not (
+        meta.swept_at <= now < meta.swept_at + timedelta(seconds=intervals.reconcile_interval_seconds)
+    )
+    return Depth.RECONCILE if due or not live or memory.suspicion or meta.holds else Depth.HEAD
 
 
 def _mode(depth: Depth, *, live: bool) -> str:
     """What events say of why they were read: complete reads outside live mode are snapshots, whatever the feed."""
-    return Depth.WHOLE.value if depth is Depth.RECONCILE and not live else depth.value
+    if depth is Depth.RECONCILE and not live:
+        return Depth.WHOLE.value
+    return Depth.RECONCILE.value if depth is Depth.FILL else depth.value
+
+
+def _trust(held: Held | None, until: datetime, empty_confirm_seconds: float) -> Trust:
+    """What is believed of what is held: by a person's word, or because an emptiness has lasted."""
+    if held is None or held.decision == "rejected":
+        return NO_TRUST
+    if held.decision == "accepted":
+        return Trust(entries=held.count, emptiness=held.kind == "emptiness")
+    lasted = until - held.since >= timedelta(seconds=empty_confirm_seconds)
+    return Trust(emptiness=held.kind == "emptiness" and lasted)
 
 
 async def _commit(
@@ -153,9 +172,11 @@ class Polls:
             self.counts.unknown_fields[name] = self.counts.unknown_fields.get(name, 0) + count
         if reading.read is None:
             self.counts.unchanged += 1
-            self._note(resource, memory, reading, complete=memory.meta.swept_at is not None)
+            memory.etag_uses += 1
+            self._note(resource, memory, reading, complete=memory.meta.swept_at is not None, moved=False)
             self._pace(memory, reading, changed=False, doubtful=False)
             return False
+        memory.etag_uses = 0
         # The read may have opened the window already, to know where to stop.
         opened = reading.opened or memory.packed.open()
         known = Known(
@@ -166,9 +187,11 @@ class Polls:
             backfilled=memory.meta.backfilled,
             swept=memory.meta.swept_at is not None,
             suspicion=memory.suspicion,
+            joined_to=memory.meta.joined_to,
+            hole=memory.meta.hole_since is not None,
         )
-        observation = observe(known, reading.read, accept_removals=memory.accept_removals)
-        memory.quarantined = observation.vanished > 0
+        trust = _trust(memory.meta.held, reading.until, self._timetable.options.empty_confirm_seconds)
+        observation = observe(known, reading.read, trust)
         self.counts.quarantined += len(observation.quarantined)
         write = prepare(
             account,
@@ -193,7 +216,9 @@ class Polls:
             self.counts.committed += 1
         else:
             memory.suspicion = observation.suspicion
-        self._note(resource, memory, reading, complete=observation.complete)
+            # Nothing that is asked about changed, else it were committed: only how many entries it is about.
+            memory.meta = replace(memory.meta, held=held_after(memory.meta.held, reading, observation.suspicion))
+        self._note(resource, memory, reading, complete=observation.complete, moved=changed)
         self._pace(memory, reading, changed=changed, doubtful=doubtful)
         return changed
 
@@ -209,21 +234,32 @@ class Polls:
             memory.unconfirmed = doubtful
         self._timetable.note(memory, active=changed or doubtful)
 
-    def _note(self, resource: Resource, memory: ResourceMemory, reading: Reading, *, complete: bool) -> None:
-        """What lives in memory only: written with the next commit, if at all."""
-        memory.read_at = reading.asked_at
+    def _note(
+        self, resource: Resource, memory: ResourceMemory, reading: Reading, *, complete: bool, moved: bool
+    ) -> None:
+        """What lives in memory only: written with the next commit, if at all.
+
+        No claim moves by a read that left a gap, or while something that the bank shows is not believed.
+        """
+        meta = memory.meta
+        sound = reading.last and meta.hole_since is None and not meta.holds and memory.suspicion.held is None
+        if sound:
+            memory.read_at = reading.until
         if reading.depth is Depth.HEAD:
-            memory.meta = replace(memory.meta, head_digest=reading.digest)
-            memory.etag = reading.etag
+            digest, etag = (reading.digest, reading.etag) if sound else (None, None)
+            memory.meta = replace(meta, head_digest=digest)
+            memory.etag = etag if digest is not None else None
         elif reading.depth in {Depth.RECONCILE, Depth.WHOLE}:
-            swept_at = reading.fetched_at if complete else memory.meta.swept_at
+            swept_at = reading.fetched_at if complete else meta.swept_at
             # What is suspected needs the whole read once more, even where nothing moved.
             digest, etag = (None, None) if memory.suspicion else (reading.digest, reading.etag)
-            memory.meta = replace(memory.meta, sweep_digest=digest, swept_at=swept_at)
-            if complete and not memory.suspicion:
-                memory.reconciled_at = reading.asked_at
-            if not memory.suspicion:
-                # The operator's word was for what had vanished then, not for whatever may vanish one day.
-                memory.accept_removals = False
+            memory.meta = replace(meta, sweep_digest=digest, swept_at=swept_at)
+            if complete and sound and not memory.suspicion:
+                memory.reconciled_at = reading.until
             if resource.kind.feed is Feed.WHOLE:
                 memory.etag = etag
+            elif moved:
+                # A tag is of what was committed when the bank gave it.
+                memory.etag = None
+        elif moved:
+            memory.etag = None

@@ -13,6 +13,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from connector.cadence import Mode, Off
+from connector.links import DECISIONS
 from connector.ports import Clock, Journal, Shard, Source, Vault
 from connector.runtime.backend import Backend
 from connector.runtime.checkpoint import checkpoint_of
@@ -61,7 +62,8 @@ class ShardWorker:
         self._source = PacedSource(source, clock, self._board.backends)
         self._timetable = timetable or Timetable(options, clock)
         self._read_by = self._timetable.options
-        self.polls = Polls(self._source, Poller(self._source, options.polls), clock, self._timetable)
+        poller = Poller(self._source, options.polls, bank_tells_time=options.bank_tells_time)
+        self.polls = Polls(self._source, poller, clock, self._timetable)
         self.accounts: dict[str, AccountMemory] = {}
         self.restored = anyio.Event()
         """Set once the shard is ours and memory mirrors it."""
@@ -150,7 +152,7 @@ class ShardWorker:
                 self._board.forgive(account.account_id)
                 self._schedule_profile(account)
             self._read_anew(account, before)
-            if command.kind == "accept_removals":
+            if command.kind in DECISIONS:
                 self._read_soon(account, command.domain)
         self._adopt_cadence()
         await self._end_sessions()

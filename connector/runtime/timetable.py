@@ -53,7 +53,7 @@ class Timetable:
         now = self._clock.now()
         memory = account.resource(resource.domain, resource.name)
         mode = self.mode(account, resource.domain)
-        if memory.accept_removals and not isinstance(mode, Off):
+        if memory.due_at_once and not isinstance(mode, Off):
             return 0.0
         past = PastReads(_last_read(memory), memory.pace, memory.unconfirmed)
         share = share_of(account.account_id, resource.domain)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import NamedTuple
 
 from connector.diff import Change, diff
-from connector.domains.model import Domain, Entry, Feed, Record, ResourceKind, Unreadable
+from connector.domains.model import EPOCH, BookingKey, Domain, Entry, Feed, Record, ResourceKind, Unreadable
 from connector.events import Provenance, Sighting
 from connector.links import Link
 from connector.observe import NOTHING_SUSPECTED, Depth, Observation, Suspicion
@@ -15,8 +16,9 @@ from connector.parties import PartyNaming
 from connector.ports import Resource
 from connector.runtime.memory import AccountMemory, ResourceMemory
 from connector.runtime.packing import Opened
-from connector.runtime.poller import Reading
-from connector.state import ResourceMeta
+from connector.runtime.walk import Reading
+from connector.state import Held, ResourceMeta
+from connector.window import UNBOUNDED, Reach, horizon
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,7 @@ class Write:
     `opened` is the resource's window as committed, `changes` what is different, `meta` what else will be remembered;
     `kind` is None for what is not read from the bank. A write that `opens` opens a stream that is new or closed.
     `closes` is the reason for which the stream ends. `gated` writes pass the consent gate again before they are
-    committed.
+    committed. `reach` bounds what may be forgotten.
     """
 
     account: AccountMemory
@@ -41,6 +43,7 @@ class Write:
     opened: Opened = field(default_factory=Opened)
     changes: tuple[Change, ...] = ()
     suspicion: Suspicion = NOTHING_SUSPECTED
+    reach: Reach = UNBOUNDED
     supersedes: Mapping[str, str] = field(default_factory=dict)
     raw_digests: Mapping[str, bytes] = field(default_factory=dict)
     below_floor: tuple[str, ...] = ()
@@ -82,12 +85,14 @@ def prepare(
     Of a complete read without a digest, and with nothing left to confirm, that it was made must survive one.
     """
     changes = _with_parties(diff(opened.entities, observation.believed), account, domain)
-    meta = _meta_after(resource, memory.meta, reading, observation)
+    meta = _meta_after(resource, memory.meta, reading, observation, moved=bool(changes))
     reopening = account.stream(resource.domain).head.status == "closed"
     milestone = (
         reopening
         or meta.backfilled != memory.meta.backfilled
         or (meta.swept_at is not None and memory.meta.swept_at is None)
+        or (meta.hole_since is None) != (memory.meta.hole_since is None)
+        or _asked(meta.held) != _asked(memory.meta.held)
         or (reading.digest is None and observation.complete and not observation.suspicion)
     )
     if not changes and not milestone and meta.bound == memory.meta.bound:
@@ -105,6 +110,7 @@ def prepare(
         opened=opened,
         changes=changes,
         suspicion=observation.suspicion,
+        reach=Reach(horizon(resource.kind, reading.bank_now), meta.joined_to, meta.hole_since is not None),
         supersedes=observation.supersedes,
         raw_digests=observation.raw_digests,
         below_floor=observation.below_floor,
@@ -129,18 +135,70 @@ def _with_parties(changes: tuple[Change, ...], account: AccountMemory, domain: D
     return tuple(named)
 
 
-def _meta_after(resource: Resource, meta: ResourceMeta, reading: Reading, observation: Observation) -> ResourceMeta:
-    if reading.depth is Depth.HEAD:
-        return replace(meta, head_digest=reading.digest)
-    if reading.depth is Depth.BACKFILL:
-        bound = None
-        if resource.kind.feed is Feed.NEWEST_FIRST and not reading.last:
-            entries = reading.read.entries if reading.read is not None else ()
-            keys = [entry.record.booking_key for entry in entries if isinstance(entry, Entry)]
-            bound = min([*keys, meta.bound] if meta.bound is not None else keys, default=None)
-        return replace(meta, backfilled=reading.last, bound=bound)
-    # A read that could not vouch for everything is no complete one, however far it went.
-    swept_at = reading.fetched_at if observation.complete else meta.swept_at
-    # What is suspected lives in memory: whoever restores this must look again, even where nothing moves any more.
+def _meta_after(
+    resource: Resource, meta: ResourceMeta, reading: Reading, observation: Observation, *, moved: bool
+) -> ResourceMeta:
+    """What is remembered of a resource after a read; `moved`: an entity is committed in another form than before."""
+    held = held_after(meta.held, reading, observation.suspicion)
+    joined_to = meta.joined_to
+    if reading.last and reading.joined_to is not None:
+        joined_to = reading.joined_to if joined_to is None else max(joined_to, reading.joined_to)
+    hole_since = None if reading.last else meta.hole_since or reading.until
+    digests = _Digests(None, None) if moved else _Digests(meta.head_digest, meta.sweep_digest)
+    # What is held, or waits for a second read, must be looked at again, even where nothing moves any more.
     digest = None if observation.suspicion else reading.digest
-    return replace(meta, sweep_digest=digest, swept_at=swept_at)
+    if reading.depth is Depth.HEAD:
+        digests = digests._replace(head=None if observation.suspicion.held else reading.digest)
+    elif reading.depth in {Depth.RECONCILE, Depth.WHOLE}:
+        digests = digests._replace(sweep=digest)
+    after = replace(
+        meta,
+        joined_to=joined_to,
+        hole_since=hole_since,
+        held=held,
+        head_digest=digests.head,
+        sweep_digest=digests.sweep,
+    )
+    if reading.depth is Depth.HEAD:
+        return after
+    if reading.depth is Depth.BACKFILL:
+        return replace(after, hole_since=None, backfilled=reading.last, bound=_bound_after(resource, meta, reading))
+    if reading.depth is Depth.FILL:
+        # What was amended, removed or came late meanwhile is for a complete read to find, at once.
+        return replace(after, swept_at=EPOCH if meta.swept_at is not None else None)
+    # A read that could not vouch for everything is no complete one, however far it went.
+    return replace(after, swept_at=reading.fetched_at if observation.complete else meta.swept_at)
+
+
+class _Digests(NamedTuple):
+    """Of a head read and of a complete one, as far as what is committed is what they were compared with."""
+
+    head: bytes | None
+    sweep: bytes | None
+
+
+def _bound_after(resource: Resource, meta: ResourceMeta, reading: Reading) -> BookingKey | None:
+    if resource.kind.feed is not Feed.NEWEST_FIRST or reading.last:
+        return None
+    entries = reading.read.entries if reading.read is not None else ()
+    keys = [entry.record.booking_key for entry in entries if isinstance(entry, Entry)]
+    return min([*keys, meta.bound] if meta.bound is not None else keys, default=None)
+
+
+def held_after(before: Held | None, reading: Reading, suspicion: Suspicion) -> Held | None:
+    """What is held after a read. Only a complete one takes back what an earlier one held."""
+    if suspicion.held is None:
+        if reading.depth not in {Depth.RECONCILE, Depth.WHOLE}:
+            return before
+        # A person's word holds until a second read has followed it.
+        waits = before is not None and before.decision == "accepted" and bool(suspicion.absent)
+        return before if waits else None
+    if before is not None and before.kind == suspicion.held:
+        lapsed = before.decision == "accepted"
+        return replace(before, count=suspicion.held_count, decision=None if lapsed else before.decision)
+    return Held(suspicion.held, reading.until, suspicion.held_count)
+
+
+def _asked(held: Held | None) -> tuple[str, str | None] | None:
+    """What a person is asked about: how many entries it concerns may change from read to read."""
+    return None if held is None else (held.kind, held.decision)

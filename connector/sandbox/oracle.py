@@ -147,7 +147,7 @@ class _Stream:
         for event in self._told:
             if event["op"] == "s":
                 excused |= {self._entity_of(event)} if event["event_type"] == "EntryBelowFloor" else set()
-            elif event["entity_id"] != "balance-chain":
+            elif event["entity_id"] != ":balance-chain":
                 by_entity.setdefault(self._entity_of(event), []).append(event)
         for entity, told in by_entity.items():
             self._row.events += len(told)

@@ -160,7 +160,7 @@ async def test_a_mass_removal_waits_for_a_person(world: World, feed: Feed) -> No
         world.mutate(holder=HOLDER, domain=feed.domain, op="add")
         await reconcile(world, worker, feed)
         assert [event["op"] for event in await since(world, feed, known)] == ["c"]
-        await world.command("accept_removals", account_id, domain=feed.domain)
+        await world.command("accept", account_id, domain=feed.domain)
         await worker.apply_commands()
         await reconcile(world, worker, feed, times=2)
         assert [event["op"] for event in await since(world, feed, known)] == ["c"] + ["d"] * VANISHING
@@ -197,7 +197,7 @@ async def test_the_word_of_a_person_is_for_the_removal_at_hand_only(world: World
         await worker.sweep()
         known = len(await world.told(feed.domain))
         # Given while nothing had vanished: it must not lie in wait for the next disappearance.
-        await world.command("accept_removals", account_id, domain=feed.domain)
+        await world.command("accept", account_id, domain=feed.domain)
         await worker.apply_commands()
         await reconcile(world, worker, feed, times=2)
         mass_removal(world, feed)
@@ -214,7 +214,7 @@ async def test_the_word_of_a_person_survives_a_restart_of_the_connector(world: W
         known = len(await world.told(feed.domain))
         mass_removal(world, feed)
         await reconcile(world, worker, feed, times=2)
-    await world.command("accept_removals", account_id, domain=feed.domain)
+    await world.command("accept", account_id, domain=feed.domain)
     async with world.working() as worker:
         await worker.sweep()
         await worker.sweep()

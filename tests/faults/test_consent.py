@@ -153,7 +153,7 @@ async def test_after_its_end_nothing_but_a_new_connection_moves_a_link(world: Wo
         world.clock.jump(DAY)  # type: ignore[attr-defined]
         await worker.checkpoint()
         told = await world.links_told(adult)
-        for kind in ("pause", "resume", "accept_removals", "remove"):
+        for kind in ("pause", "resume", "accept", "remove"):
             await world.command(kind, adult, domain="transactions")
             await worker.apply_commands()
             await worker.checkpoint()

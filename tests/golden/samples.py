@@ -18,7 +18,7 @@ from connector.domains.model import BookingKey, Record, Related
 from connector.domains.transactions import BalanceChain, Counterparty, Transaction
 from connector.events import Event, Provenance, event_id
 from connector.parties import Party
-from connector.state import EntityState, ResourceMeta, StreamHead
+from connector.state import EntityState, Held, ResourceMeta, StreamHead
 
 KARACHI = timezone(timedelta(hours=5))
 ACCOUNT = "acc-0000000000000001"
@@ -383,7 +383,7 @@ RECORDS: dict[str, tuple[Record, ...]] = {
     "loyalty": (POINTS, VOUCHER),
     "lifecycle": (LINK, CONSENT, CHECKPOINT, CHECKPOINT_BY_DOMAIN),
 }
-VERSIONS = dict.fromkeys(RECORDS, 1) | {"transactions": 2, "lifecycle": 2}
+VERSIONS = dict.fromkeys(RECORDS, 1)
 """How many versions of each schema there are golden bytes of; what is written today is of the last."""
 
 DATA_KEY = bytes(range(32))
@@ -406,7 +406,8 @@ HEADS: dict[str, tuple[str, StreamHead]] = {
             7, 9, 2, "live",
             {
                 "transactions:1": ResourceMeta(
-                    BookingKey(5, "x"), True, BookingKey(-3, ""), b"\x0a", b"\x0b", OBSERVED_AT
+                    BookingKey(5, "x"), True, BookingKey(-3, ""), BookingKey(6, "y"), OBSERVED_AT, b"\x0a", b"\x0b",
+                    OBSERVED_AT, Held("mass_removal", OBSERVED_AT, 21, "rejected"), 2,
                 ),
                 "transactions:2": ResourceMeta(),
             },

@@ -273,7 +273,7 @@ async def test_the_operator_s_word_on_removals_is_heeded_between_snapshots(tmp_p
             asked = Asked(world)
             await pass_time(world, worker, HOUR)
             assert asked.take("/transactions") == [], "what waits for a person is not read again and again"
-            await world.command("accept_removals", account_id, domain="transactions")
+            await world.command("accept", account_id, domain="transactions")
             await pass_time(world, worker, 180)
             assert len([event for event in await world.told("transactions") if event["op"] == "d"]) == 40
 

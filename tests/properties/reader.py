@@ -15,7 +15,7 @@ from connector.domains.loyalty import LOYALTY
 from connector.domains.model import BookingKey, Entry, Feed, Record, ResourceKind, Unreadable
 from connector.domains.transactions import TRANSACTIONS, Transaction
 from connector.events import Event, Provenance, Sighting, change_event, stream_event
-from connector.observe import Depth, Known, Observation, Read, Suspicion, moved_while_paging, observe
+from connector.observe import Depth, Known, Observation, Read, Suspicion, Trust, moved_while_paging, observe
 from connector.state import EntityState
 from connector.window import Kept, let_go, lower_bound
 from tests.properties.bank import Bank, Line
@@ -29,7 +29,7 @@ OBSERVED_AT = datetime(2026, 6, 1, tzinfo=UTC)
 class Rules:
     """The pure core, piece by piece."""
 
-    observe: Callable[[Known, Read], Observation] = observe
+    observe: Callable[[Known, Read, Trust], Observation] = observe
     diff: Callable[[Entities, Entities], tuple[Change, ...]] = diff  # type: ignore[assignment]
     apply: Callable[[Entities, Iterable[Change]], Entities] = apply
     let_go: Callable[[ResourceKind, BookingKey | None, Entities, frozenset[str]], Kept] = let_go
@@ -81,6 +81,7 @@ class Reader:
         self.backfilled = False
         self.swept = False
         self.suspicion = Suspicion()
+        self.emptied = False
         self.commits = 0
         self.synced: set[str] = set()
         self.quarantined: list[tuple[str | None, bytes]] = []
@@ -183,7 +184,10 @@ class Reader:
             swept=self.swept,
             suspicion=self.suspicion,
         )
-        seen = self.rules.observe(known, read)
+        # An emptiness that a complete read has shown is believed by the next one: time is not in this model.
+        seen = self.rules.observe(known, read, Trust(emptiness=self.emptied))
+        if read.whole:
+            self.emptied = seen.suspicion.held == "emptiness"
         changes = self.rules.diff(self.entities, dict(seen.believed))
         apart = {name for entity in self.entities.values() if visible(entity) for name in self._names_of(entity)}
         self._count_absence(read)

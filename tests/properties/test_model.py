@@ -10,7 +10,7 @@ from hypothesis import Phase, example, given, settings
 
 from connector.diff import Change, diff
 from connector.domains.model import BookingKey, Entry, ResourceKind, Unreadable
-from connector.observe import Known, Observation, Read, Suspicion, observe
+from connector.observe import Known, Observation, Read, Suspicion, Trust, observe
 from connector.state import EntityState
 from connector.window import Kept, let_go, lower_bound
 from tests.properties.bank import ASCENDING, NEWEST_FIRST, WHOLE
@@ -80,42 +80,42 @@ def _as_shown(state: Entities, believed: Entities) -> tuple[Change, ...]:
     return diff(state, believed)[::-1]
 
 
-def _believe_one_absence(known: Known, read: Read) -> Observation:
-    return observe(replace(known, suspicion=Suspicion(absent=frozenset(known.entities))), read)
+def _believe_one_absence(known: Known, read: Read, trust: Trust) -> Observation:
+    return observe(replace(known, suspicion=Suspicion(absent=frozenset(known.entities))), read, trust)
 
 
-def _believe_an_incomplete_read(known: Known, read: Read) -> Observation:
-    return observe(known, replace(read, complete=True))
+def _believe_an_incomplete_read(known: Known, read: Read, trust: Trust) -> Observation:
+    return observe(known, replace(read, complete=True), trust)
 
 
-def _ignore_the_floor(known: Known, read: Read) -> Observation:
-    return observe(replace(known, floor=None), read)
+def _ignore_the_floor(known: Known, read: Read, trust: Trust) -> Observation:
+    return observe(replace(known, floor=None), read, trust)
 
 
-def _ignore_the_backfill_bound(known: Known, read: Read) -> Observation:
-    return observe(replace(known, backfilled=True, bound=None), read)
+def _ignore_the_backfill_bound(known: Known, read: Read, trust: Trust) -> Observation:
+    return observe(replace(known, backfilled=True, bound=None), read, trust)
 
 
-def _drop_the_unreadable(known: Known, read: Read) -> Observation:
-    return observe(known, replace(read, entries=tuple(e for e in read.entries if isinstance(e, Entry))))
+def _drop_the_unreadable(known: Known, read: Read, trust: Trust) -> Observation:
+    return observe(known, replace(read, entries=tuple(e for e in read.entries if isinstance(e, Entry))), trust)
 
 
-def _quarantine_every_time(known: Known, read: Read) -> Observation:
+def _quarantine_every_time(known: Known, read: Read, trust: Trust) -> Observation:
     clean = {name: replace(entity, unreadable_digest=None) for name, entity in known.entities.items()}
-    return observe(replace(known, entities=clean), read)
+    return observe(replace(known, entities=clean), read, trust)
 
 
-def _ignore_replaces(known: Known, read: Read) -> Observation:
+def _ignore_replaces(known: Known, read: Read, trust: Trust) -> Observation:
     def blind(entry: Entry | Unreadable) -> Entry | Unreadable:
         if isinstance(entry, Entry) and hasattr(entry.record, "replaces"):
             return replace(entry, record=replace(entry.record, replaces=None))  # type: ignore[type-var]
         return entry
 
-    return observe(known, replace(read, entries=tuple(map(blind, read.entries))))
+    return observe(known, replace(read, entries=tuple(map(blind, read.entries))), trust)
 
 
-def _adopt_nothing(known: Known, read: Read) -> Observation:
-    return observe(replace(known, swept=True), read)
+def _adopt_nothing(known: Known, read: Read, trust: Trust) -> Observation:
+    return observe(replace(known, swept=True), read, trust)
 
 
 def _lower_the_floor(

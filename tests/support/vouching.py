@@ -105,4 +105,4 @@ class Vouching:
 
 
 def _about_an_entity(event: Event) -> bool:
-    return event["entity_id"] != "balance-chain" and (event["op"] != "s" or event["event_type"] == "EntryBelowFloor")
+    return event["entity_id"] != ":balance-chain" and (event["op"] != "s" or event["event_type"] == "EntryBelowFloor")

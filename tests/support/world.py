@@ -59,7 +59,9 @@ MASTER_KEY = bytes(range(32))
 UNLIMITED = BackendLimits(maximum_concurrency=8, rate_per_second=inf, failure_threshold=10**6)
 BACKENDS = sorted({"bank", *(kind.backend for domain in DOMAINS.values() for kind in domain.resources)})
 KINDS = tuple(kind.name for domain in DOMAINS.values() for kind in domain.resources)
-OPTIONS = WorkerOptions(backends=dict.fromkeys(BACKENDS, UNLIMITED), linger_seconds=0.0, bank_tells_time=False)
+OPTIONS = WorkerOptions(
+    backends=dict.fromkeys(BACKENDS, UNLIMITED), linger_seconds=0.0, bank_tells_time=False, empty_confirm_seconds=0.0
+)
 
 
 class BankClock:

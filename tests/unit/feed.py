@@ -11,7 +11,7 @@ from connector.diff import Change, apply, diff
 from connector.domains.model import BookingKey, Entry, Record, Unreadable, Window
 from connector.domains.registry import DOMAINS
 from connector.domains.transactions import Transaction
-from connector.observe import Depth, Known, Observation, Read, observe
+from connector.observe import NO_TRUST, Depth, Known, Observation, Read, Trust, observe
 from connector.state import EntityState
 from tests.golden.samples import PENDING
 
@@ -76,9 +76,9 @@ class Resource:
     def __init__(self, known: Known) -> None:
         self.known = known
 
-    def read(self, read: Read, *, accept_removals: bool = False) -> tuple[list[tuple[str, str]], Observation]:
+    def read(self, read: Read, trust: Trust = NO_TRUST) -> tuple[list[tuple[str, str]], Observation]:
         """The events of the read as (op, entity id), and what was observed."""
-        seen = observe(self.known, read, accept_removals=accept_removals)
+        seen = observe(self.known, read, trust)
         changes: tuple[Change, ...] = diff(self.known.entities, seen.believed)
         self.known = replace(self.known, entities=apply(self.known.entities, changes), suspicion=seen.suspicion)
         return [(change.op, change.after.entity_id) for change in changes if change.op is not None], seen

@@ -23,7 +23,7 @@ from connector.avro import (
 )
 from connector.domains.model import BookingKey, Record
 from connector.errors import DataError
-from connector.state import EntityState, ResourceMeta, StreamHead
+from connector.state import EntityState, Held, ResourceMeta, StreamHead
 from tests.golden.samples import EVENTS, LOAN, PENDING, POSTED, RECORDS, VERSIONS
 
 GOLDEN = Path(__file__).parent.parent / "golden"
@@ -106,7 +106,10 @@ def test_state_without_a_record(status: Any) -> None:
 
 
 def test_a_head_is_read_back_as_it_was() -> None:
-    meta = ResourceMeta(BookingKey(5, "x"), True, BookingKey(-3, ""), b"a", b"b", datetime(2026, 1, 1, tzinfo=UTC))
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    held = Held("emptiness", at, 3, "rejected")
+    joined_to = BookingKey(6, "y")
+    meta = ResourceMeta(BookingKey(5, "x"), True, BookingKey(-3, ""), joined_to, at, b"a", b"b", at, held, 4)
     head = StreamHead(7, 9, 2, "live", {"transactions/1": meta, "transactions/2": ResourceMeta()})
     assert decode_head(encode_head(head)) == head
     assert decode_head(encode_head(StreamHead())) == StreamHead()

@@ -71,7 +71,7 @@ def test_an_event_about_the_stream_has_neither_side() -> None:
         SIGHTING, "StreamClosed", sequence=3, entity_id=STREAM_ENTITY, entity_version=2, reason="consent"
     )
     assert (event.op, event.before, event.after, event.reason) == ("s", None, None, "consent")
-    assert event.event_id == event_id("acc", "transactions", "transactions/1", "stream", 2)
+    assert event.event_id == event_id("acc", "transactions", "transactions/1", "StreamClosed/stream", 2)
 
 
 def test_identity_does_not_depend_on_how_or_when_it_was_seen() -> None:

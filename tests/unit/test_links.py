@@ -55,7 +55,7 @@ def test_resuming_what_runs_changes_nothing() -> None:
 
 
 def test_a_word_about_removals_leaves_the_link_alone() -> None:
-    assert apply_command(LINK, command("accept_removals")) == LINK
+    assert apply_command(LINK, command("accept")) == LINK
 
 
 def a_cadence(**wished: Any) -> Command:
@@ -78,6 +78,6 @@ def test_a_renewed_link_is_read_as_before_and_one_that_was_removed_is_not() -> N
     assert apply_command(replace(off, removed=True), command("connect", LINK)) == replace(LINK, generation=4)
 
 
-@pytest.mark.parametrize("kind", ["pause", "resume", "remove", "accept_removals", "cadence"])
+@pytest.mark.parametrize("kind", ["pause", "resume", "remove", "accept", "cadence"])
 def test_without_a_link_there_is_nothing_to_change(kind: str) -> None:
     assert apply_command(None, command(kind)) is None

@@ -12,12 +12,13 @@ from connector.diff import diff
 from connector.domains.model import BookingKey, Record
 from connector.domains.transactions import BalanceChain
 from connector.observe import (
-    MASS_REMOVAL_ENTRIES,
+    MASS_ENTRIES,
     Break,
     Depth,
     Known,
     Read,
     Suspicion,
+    Trust,
     find_break,
     moved_while_paging,
     observe,
@@ -94,19 +95,19 @@ MANY = [line(f"n{number:03d}", number) for number in range(60)]
 def test_a_read_in_which_too_much_vanished_removes_nothing() -> None:
     resource = Resource(known(*MANY))
     for _ in range(4):
-        events, seen = resource.read(sweep(*MANY[MASS_REMOVAL_ENTRIES + 1 :]))
+        events, seen = resource.read(sweep(*MANY[MASS_ENTRIES + 1 :]))
         assert events == []
-        assert seen.vanished == MASS_REMOVAL_ENTRIES + 1
+        assert (seen.suspicion.held, seen.suspicion.held_count) == ("mass_removal", MASS_ENTRIES + 1)
         assert not seen.complete
 
 
 def test_an_operator_may_say_that_it_is_real_and_still_two_reads_are_needed() -> None:
     resource = Resource(known(*MANY))
     rest = sweep(*MANY[30:])
-    assert resource.read(rest, accept_removals=True)[0] == []
-    events, seen = resource.read(rest, accept_removals=True)
+    assert resource.read(rest, Trust(entries=30))[0] == []
+    events, seen = resource.read(rest, Trust(entries=30))
     assert events == [("d", record.entity_id) for record in MANY[:30]]
-    assert seen.vanished == 0
+    assert seen.suspicion.held is None
 
 
 @pytest.mark.parametrize(("total", "gone"), [(60, 20), (100, 30), (21, 20), (70, 21)])
@@ -382,14 +383,14 @@ BROKEN = chain("100", "99", "90")
 
 def test_a_break_is_believed_after_two_reads_and_heals_after_one() -> None:
     resource = Resource(known())
-    assert ("c", "balance-chain") not in resource.read(sweep(*BROKEN))[0]
+    assert ("c", ":balance-chain") not in resource.read(sweep(*BROKEN))[0]
     assert resource.known.suspicion.chain is not None
-    assert resource.read(sweep(*BROKEN))[0] == [("c", "balance-chain")]
-    record = resource.known.entities["balance-chain"].record
+    assert resource.read(sweep(*BROKEN))[0] == [("c", ":balance-chain")]
+    record = resource.known.entities[":balance-chain"].record
     assert record == BalanceChain(WHOLE[0].iban, "BROKEN", "x1", "x2", Decimal("98.00"), Decimal("90.00"))
     assert resource.read(sweep(*BROKEN))[0] == []
-    assert resource.read(sweep(*WHOLE))[0] == [("u", "balance-chain")]
-    assert resource.known.entities["balance-chain"].record == replace(
+    assert resource.read(sweep(*WHOLE))[0] == [("u", ":balance-chain")]
+    assert resource.known.entities[":balance-chain"].record == replace(
         record,
         status="WHOLE",
         older_transaction_id=None,
@@ -403,8 +404,8 @@ def test_a_break_is_believed_after_two_reads_and_heals_after_one() -> None:
 def test_another_break_in_the_second_read_confirms_nothing() -> None:
     resource = Resource(known())
     resource.read(sweep(*BROKEN))
-    assert ("c", "balance-chain") not in resource.read(sweep(*chain("100", "90", "89")))[0]
-    assert ("c", "balance-chain") not in resource.read(sweep(*WHOLE))[0]
+    assert ("c", ":balance-chain") not in resource.read(sweep(*chain("100", "90", "89")))[0]
+    assert ("c", ":balance-chain") not in resource.read(sweep(*WHOLE))[0]
     assert resource.known.suspicion == Suspicion()
 
 
@@ -433,7 +434,7 @@ def test_across_an_entry_that_cannot_be_told_the_chain_is_unproven(gap: Any) -> 
     resource = Resource(known())
     resource.read(sweep(*BROKEN))
     resource.read(sweep(*BROKEN))
-    assert ("u", "balance-chain") not in resource.read(sweep(BROKEN[0], gap, BROKEN[2]))[0]
+    assert ("u", ":balance-chain") not in resource.read(sweep(BROKEN[0], gap, BROKEN[2]))[0]
 
 
 def test_pending_and_reversed_entries_are_skipped() -> None:
@@ -452,4 +453,4 @@ def test_a_resource_without_a_chain_has_none() -> None:
     plain = replace(known(), kind=replace(KIND, balance_chain=False))
     resource = Resource(plain)
     for _ in range(3):
-        assert all(entity != "balance-chain" for _op, entity in resource.read(sweep(*BROKEN))[0])
+        assert all(entity != ":balance-chain" for _op, entity in resource.read(sweep(*BROKEN))[0])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from connector.domains.model import BookingKey, Entry, Unreadable
+from connector.domains.model import BookingKey, Entry, Unreadable, bank_entity
 from connector.ports import Page, PageRequest
 from connector.sources.zindigi.exact_json import UnknownFields, parse_object
 from connector.sources.zindigi.options import ZindigiOptions
@@ -64,4 +64,6 @@ def unreadable(item: object, digest: bytes, reason: str, time_field: str, prefix
     if bank_id is None:
         return Unreadable(digest, reason)
     order = micros_of(item, time_field, moment_micros)
-    return Unreadable(digest, reason, f"{prefix}{bank_id}", None if order is None else BookingKey(order, bank_id))
+    return Unreadable(
+        digest, reason, bank_entity(f"{prefix}{bank_id}"), None if order is None else BookingKey(order, bank_id)
+    )

@@ -263,7 +263,7 @@ class TestLinks:
     def test_accept_removals_names_a_domain(self, zindigi: Zindigi) -> None:
         linked()
         assert zindigi("link", "accept-removals", "mine", "loyalty", "--wait-seconds", "0")[0] == 0
-        assert [(command.kind, command.domain) for command in pending()] == [("accept_removals", "loyalty")]
+        assert [(command.kind, command.domain) for command in pending()] == [("accept", "loyalty")]
         code, _, err = zindigi("link", "accept-removals", "mine", "loyalti")
         assert code == exits.USAGE
         assert "did you mean loyalty?" in err

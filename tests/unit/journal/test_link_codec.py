@@ -46,7 +46,7 @@ links = st.builds(
 commands = st.builds(
     Command,
     command_id=words.filter(bool),
-    kind=st.sampled_from(["connect", "pause", "resume", "remove", "accept_removals", "cadence"]),
+    kind=st.sampled_from(["connect", "pause", "resume", "remove", "accept", "cadence"]),
     account_id=words.filter(bool),
     issued_at=instants,
     link=st.none() | links,
@@ -94,13 +94,13 @@ def test_a_row_of_a_link_of_version_1_is_read_for_ever() -> None:
 
 def test_the_row_of_a_command_is_this_for_ever() -> None:
     command = Command("cmd", "cadence", "a", AT, cadence=(("x", PeriodicSnapshot(21_600)), ("y", None)))
-    row = '{"version":2,' + COMMAND % ("cadence", "null") + ',"cadence":{"x":"snapshot/6h","y":null}}'
+    row = '{"version":2,' + COMMAND % ("cadence", "null") + ',"resource":null,"cadence":{"x":"snapshot/6h","y":null}}'
     assert encode_command(command) == row
     assert decode_command(row) == command
 
 
 def test_a_row_of_a_command_of_version_1_is_read_for_ever() -> None:
-    for kind in ("connect", "pause", "resume", "remove", "accept_removals"):
+    for kind in ("connect", "pause", "resume", "remove"):
         row = '{"version":1,' + COMMAND % (kind, BODY + "}") + "}"
         assert decode_command(row) == Command("cmd", kind, "a", AT, LINK)  # type: ignore[arg-type]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ from connector.runtime.memory import AccountMemory
 from connector.runtime.options import WorkerOptions
 from connector.runtime.sealed_state import Subject
 from connector.runtime.timetable import Timetable
-from connector.state import StreamHead
+from connector.state import Held, ResourceMeta, StreamHead
 from tests.support.virtual_clock import START, VirtualClock
 
 NOW = START
@@ -70,9 +71,66 @@ def test_a_domain_that_is_read_rarely_holds_back_nothing_but_itself_and_the_whol
 
 def test_a_domain_whose_streams_are_all_behind_is_not_vouched_for() -> None:
     said = told(account(1, "live", RECENT), account(2, "live", None, "loyalty"), account(3, DAILY, EARLIER, "bills"))
-    assert [one.domain for one in said.domains] == ["lending"]
+    assert said.domains == (
+        DomainUntil("bills", EARLIER, None),
+        DomainUntil("lending", RECENT, RECENT),
+        DomainUntil("loyalty", None, None),
+    )
+    assert (said.polled_until, said.reconciled_until) == (None, None)
     nobody = told(account(1, "live", None))
-    assert (nobody.domains, nobody.polled_until) == ((), NOW)
+    assert nobody.domains == (DomainUntil("lending", None, None),)
+    assert (nobody.polled_until, nobody.reconciled_until) == (None, None)
+
+
+def test_an_outage_shows_as_a_lag_that_grows_and_never_as_now() -> None:
+    said = told(account(1, "live", EARLIER), account(2, "live", EARLIER - timedelta(hours=1)))
+    assert [row.status for row in said.behind] == ["STALE", "STALE"]
+    assert said.polled_until == EARLIER - timedelta(hours=1)
+    assert said.reconciled_until is None
+
+
+def test_no_claim_is_of_the_future() -> None:
+    ahead = NOW + timedelta(hours=5)
+    assert told(account(1, "live", ahead)).polled_until == NOW
+
+
+def test_a_part_that_was_not_read_yet_leaves_the_stream_without_an_instant() -> None:
+    one = account(1, "live", RECENT, "loyalty")
+    kind = DOMAINS["loyalty"].resources[1]
+    one.resources["loyalty", kind.name] = Resource("acc_1", "loyalty", kind, kind.name)
+    assert [(row.status, row.polled_until) for row in told(one).behind] == [("NOT_READY", None)]
+
+
+HOLE = {"hole_since": EARLIER}
+DOUBT = {"held": Held("emptiness", EARLIER, 3)}
+
+
+@pytest.mark.parametrize(("meta", "status"), [(HOLE, "HOLE"), (DOUBT, "HELD"), ({**HOLE, **DOUBT}, "HOLE")])
+def test_what_is_not_whole_or_not_believed_is_behind_and_counted(meta: dict[str, Any], status: str) -> None:
+    one = account(1, "live", RECENT)
+    memory = one.resource("lending", DOMAINS["lending"].resources[0].name)
+    memory.meta = replace(memory.meta, **meta)
+    one.stream("lending").head = StreamHead(
+        status="live", resources={DOMAINS["lending"].resources[0].name: memory.meta}
+    )
+    said = told(one)
+    assert [row.status for row in said.behind] == [status]
+    assert (said.holes, said.held) == (int(status == "HOLE"), int(status == "HELD"))
+
+
+def test_what_is_gone_for_good_holds_nobody_back() -> None:
+    one = account(1, "live", RECENT)
+    gone = ResourceMeta(backfilled=True, held=Held("gone", EARLIER, 1))
+    one.stream("lending").head = StreamHead(status="live", resources={"loan:gone": gone})
+    assert told(one).behind == ()
+
+
+def test_quarantined_entries_are_counted_by_domain() -> None:
+    one = account(1, "live", RECENT)
+    one.stream("lending").head = StreamHead(status="live", resources={"loan": ResourceMeta(quarantined_count=2)})
+    said = told(one, account(2, "live", RECENT, "loyalty"))
+    assert said.quarantined == 2
+    assert [(row.domain, row.quarantined) for row in said.domains] == [("lending", 2), ("loyalty", 0)]
 
 
 def test_what_is_read_by_bank_account_is_vouched_for_no_further_than_the_bank_accounts_are_known() -> None:
@@ -82,7 +140,7 @@ def test_what_is_read_by_bank_account_is_vouched_for_no_further_than_the_bank_ac
     one.profile_asked_at = EARLIER
     said = told(one)
     assert [(row.status, row.polled_until) for row in said.behind] == [("STALE", EARLIER)]
-    assert said.domains == ()
+    assert said.domains == (DomainUntil("transactions", EARLIER, None),)
 
 
 def test_what_the_list_has_no_room_for_holds_the_shard_back_and_nothing_is_vouched_for_too_far() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -18,7 +19,7 @@ from connector.runtime.memory import AccountMemory, ResourceMemory
 from connector.runtime.packing import Packed
 from connector.runtime.polls import choose_depth
 from connector.runtime.sealed_state import Subject
-from connector.state import ResourceMeta
+from connector.state import Held, ResourceMeta
 
 NOW = datetime(2026, 3, 1, 9, tzinfo=UTC)
 INTERVALS = Intervals(head_interval_seconds=30.0, reconcile_interval_seconds=1800.0)
@@ -47,6 +48,10 @@ def memory(domain: str, **meta: object) -> ResourceMemory:
         ("transactions", {"backfilled": True}, Depth.RECONCILE),
         ("transactions", {"backfilled": True, "swept_at": RECENT}, Depth.HEAD),
         ("transactions", {"backfilled": True, "swept_at": DUE}, Depth.RECONCILE),
+        ("transactions", {"backfilled": True, "swept_at": NOW + timedelta(seconds=1)}, Depth.RECONCILE),
+        ("transactions", {"backfilled": True, "swept_at": RECENT, "hole_since": RECENT}, Depth.FILL),
+        ("points", {"backfilled": True, "swept_at": DUE, "hole_since": RECENT}, Depth.FILL),
+        ("loan", {"backfilled": True, "swept_at": RECENT, "hole_since": RECENT}, Depth.WHOLE),
         ("points", {"backfilled": True, "swept_at": RECENT}, Depth.HEAD),
         ("points", {"backfilled": True, "swept_at": DUE}, Depth.RECONCILE),
         ("loan", {}, Depth.BACKFILL),
@@ -64,7 +69,7 @@ def test_a_suspicion_or_an_operator_s_word_wants_a_complete_read_at_once() -> No
     known.suspicion = Suspicion(absent=frozenset({"t-1"}))
     assert choose_depth(resource("transactions"), known, INTERVALS, NOW) is Depth.RECONCILE
     known.suspicion = Suspicion()
-    known.accept_removals = True
+    known.meta = replace(known.meta, held=Held("mass_removal", NOW, 21, "accepted"))
     assert choose_depth(resource("transactions"), known, INTERVALS, NOW) is Depth.RECONCILE
 
 
