@@ -131,13 +131,11 @@ def _seen(
 
 def _domain_until(domain: str, streams: Sequence[_Stream], vouched: Sequence[_Stream], now: datetime) -> DomainUntil:
     told = [stream for stream in vouched if stream.told.domain == domain]
-    until = _oldest([stream.told.polled_until for stream in told], now)
-    if not told:
-        left = [stream.told.polled_until for stream in streams if stream.told.polled_until is not None]
-        until = _oldest(left, now)
+    # Where all are behind, it stays where they were left: a lag that grows tells of an outage.
+    told = told or [stream for stream in streams if stream.told.polled_until is not None]
     return DomainUntil(
         domain,
-        until,
+        _oldest([stream.told.polled_until for stream in told], now),
         _oldest([at for stream in told for at in stream.complete], now),
         sum(stream.quarantined for stream in streams),
     )

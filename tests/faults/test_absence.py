@@ -50,10 +50,10 @@ async def checkpoint(world: World, worker: ShardWorker) -> dict[str, Any]:
     return said
 
 
-async def quarantined(world: World, worker: ShardWorker) -> set[str]:
-    """The streams that the next checkpoint calls quarantined."""
+async def held(world: World, worker: ShardWorker) -> set[str]:
+    """The streams in which, by the next checkpoint, something is not believed yet."""
     behind = (await checkpoint(world, worker))["behind"]
-    return {row["domain"] for row in behind if row["status"] == "QUARANTINED"}
+    return {row["domain"] for row in behind if row["status"] == "HELD"}
 
 
 @pytest.mark.anyio
@@ -155,7 +155,7 @@ async def test_a_mass_removal_waits_for_a_person(world: World, feed: Feed) -> No
         mass_removal(world, feed)
         await reconcile(world, worker, feed, times=4)
         assert await since(world, feed, known) == []
-        assert await quarantined(world, worker) == {feed.domain}
+        assert await held(world, worker) == {feed.domain}
         # Whatever else happens is told all the same.
         world.mutate(holder=HOLDER, domain=feed.domain, op="add")
         await reconcile(world, worker, feed)
@@ -164,7 +164,7 @@ async def test_a_mass_removal_waits_for_a_person(world: World, feed: Feed) -> No
         await worker.apply_commands()
         await reconcile(world, worker, feed, times=2)
         assert [event["op"] for event in await since(world, feed, known)] == ["c"] + ["d"] * VANISHING
-        assert await quarantined(world, worker) == set()
+        assert await held(world, worker) == set()
         await worker.sweep()
         await world.assert_sound(lockstep=True)
 
@@ -181,11 +181,11 @@ async def test_a_mass_removal_that_was_a_mistake_of_the_bank_leaves_no_trace(wor
         )
         await reconcile(world, worker, feed, times=3)
         assert await since(world, feed, known) == []
-        assert await quarantined(world, worker) == {feed.domain}
+        assert await held(world, worker) == {feed.domain}
         world.bank.scenario = world.bank.scenario.model_copy(update={"front_door": rules})
         await reconcile(world, worker, feed, times=2)
         assert await since(world, feed, known) == []
-        assert await quarantined(world, worker) == set()
+        assert await held(world, worker) == set()
         await worker.sweep()
         await world.assert_sound(lockstep=True)
 
@@ -203,7 +203,7 @@ async def test_the_word_of_a_person_is_for_the_removal_at_hand_only(world: World
         mass_removal(world, feed)
         await reconcile(world, worker, feed, times=3)
         assert await since(world, feed, known) == []
-        assert await quarantined(world, worker) == {feed.domain}
+        assert await held(world, worker) == {feed.domain}
 
 
 @pytest.mark.anyio

@@ -72,7 +72,7 @@ def test_a_domain_that_is_read_rarely_holds_back_nothing_but_itself_and_the_whol
 def test_a_domain_whose_streams_are_all_behind_is_not_vouched_for() -> None:
     said = told(account(1, "live", RECENT), account(2, "live", None, "loyalty"), account(3, DAILY, EARLIER, "bills"))
     assert said.domains == (
-        DomainUntil("bills", EARLIER, None),
+        DomainUntil("bills", EARLIER, EARLIER),
         DomainUntil("lending", RECENT, RECENT),
         DomainUntil("loyalty", None, None),
     )
@@ -86,7 +86,7 @@ def test_an_outage_shows_as_a_lag_that_grows_and_never_as_now() -> None:
     said = told(account(1, "live", EARLIER), account(2, "live", EARLIER - timedelta(hours=1)))
     assert [row.status for row in said.behind] == ["STALE", "STALE"]
     assert said.polled_until == EARLIER - timedelta(hours=1)
-    assert said.reconciled_until is None
+    assert said.reconciled_until == EARLIER - timedelta(hours=1)
 
 
 def test_no_claim_is_of_the_future() -> None:
@@ -108,11 +108,9 @@ DOUBT = {"held": Held("emptiness", EARLIER, 3)}
 @pytest.mark.parametrize(("meta", "status"), [(HOLE, "HOLE"), (DOUBT, "HELD"), ({**HOLE, **DOUBT}, "HOLE")])
 def test_what_is_not_whole_or_not_believed_is_behind_and_counted(meta: dict[str, Any], status: str) -> None:
     one = account(1, "live", RECENT)
-    memory = one.resource("lending", DOMAINS["lending"].resources[0].name)
+    memory = one.resource("lending", "loan")
     memory.meta = replace(memory.meta, **meta)
-    one.stream("lending").head = StreamHead(
-        status="live", resources={DOMAINS["lending"].resources[0].name: memory.meta}
-    )
+    one.stream("lending").head = StreamHead(status="live", resources={"loan": memory.meta})
     said = told(one)
     assert [row.status for row in said.behind] == [status]
     assert (said.holes, said.held) == (int(status == "HOLE"), int(status == "HELD"))
@@ -140,7 +138,7 @@ def test_what_is_read_by_bank_account_is_vouched_for_no_further_than_the_bank_ac
     one.profile_asked_at = EARLIER
     said = told(one)
     assert [(row.status, row.polled_until) for row in said.behind] == [("STALE", EARLIER)]
-    assert said.domains == (DomainUntil("transactions", EARLIER, None),)
+    assert said.domains == (DomainUntil("transactions", EARLIER, EARLIER),)
 
 
 def test_what_the_list_has_no_room_for_holds_the_shard_back_and_nothing_is_vouched_for_too_far() -> None:
