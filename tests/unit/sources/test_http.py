@@ -10,6 +10,7 @@ import tracemalloc
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import anyio.lowlevel
 import httpx
 import pytest
 
@@ -221,7 +222,7 @@ async def test_a_large_page_is_understood_beside_the_event_loop() -> None:
         nonlocal turns
         while not done.is_set():
             turns += 1
-            await asyncio.sleep(0)
+            await anyio.lowlevel.checkpoint()
 
     counting = asyncio.create_task(count())
     page = await bench.source.understand(resource("vouchers"), body)

@@ -18,7 +18,7 @@ from connector.errors import (
     TokenError,
     UnavailableError,
 )
-from connector.ports import PageRequest
+from connector.ports import Page, PageRequest
 from connector.sources.zindigi.surfaces import surfaces
 from tests.support.scripted_bank import ACCOUNT, Bench, assert_nothing_planted, resource
 from tests.support.wire_samples import BANK_ACCOUNT, ENVELOPES, ME, encode
@@ -43,18 +43,18 @@ class Told:
     calls: int
 
 
-async def told(kind: str | None, answer: httpx.Response, *, etag: str | None = None) -> Told:
+async def told(kind: str | None, answer: httpx.Response) -> Told:
     """The error of a read of the kind (None: the profile) at a bank that gives one answer to all reads."""
     bench = Bench()
     bench.hold_session()
     generation = bench.vault.sessions[ACCOUNT].generation
     for method, path in PATHS[kind]:
         bench.bank.always(method, path, answer)
+    asked = (
+        bench.source.fetch_profile(ACCOUNT) if kind is None else bench.source.fetch_page(resource(kind), PageRequest())
+    )
     with pytest.raises(ConnectorError) as caught:
-        if kind is None:
-            await bench.source.fetch_profile(ACCOUNT, etag)
-        else:
-            await bench.source.fetch_page(resource(kind), PageRequest(etag=etag))
+        await asked
     assert_nothing_planted(str(caught.value))
     refreshes = bench.bank.count("/auth/refresh")
     assert bench.vault.sessions[ACCOUNT].generation == generation + refreshes
@@ -112,9 +112,13 @@ async def test_json_that_is_no_answer_of_the_surface_shows_nothing(kind: str, bo
     bench.hold_session()
     for method, path in PATHS[kind]:
         bench.bank.always(method, path, httpx.Response(200, content=body))
-    with pytest.raises((UnavailableError, DataError)):
+
+    async def read() -> Page:
         page = await bench.source.fetch_page(resource(kind), PageRequest())
-        bench.source.normalise(resource(kind), page.body or b"")
+        return bench.source.normalise(resource(kind), page.body or b"")
+
+    with pytest.raises((UnavailableError, DataError)):
+        await read()
 
 
 @pytest.mark.parametrize("kind", [None, *KINDS])
