@@ -116,7 +116,16 @@ class Source(Protocol):
     def normalise(self, resource: Resource, body: bytes) -> Page:
         """Bytes to canonical entries. Pure.
 
+        Of one entity a page has one entry. Entries of one answer that state different things of the same entity are one
+        `Unreadable`.
+
         Raises: DataError where the page as a whole cannot be understood; a single bad entry is an `Unreadable`.
+        """
+
+    async def understand(self, resource: Resource, body: bytes) -> Page:
+        """What `normalise` gives; a large body must not hold up the event loop meanwhile.
+
+        Raises: as `normalise`.
         """
 
     async def log_out(self, account_id: str) -> None:
@@ -130,7 +139,8 @@ class Source(Protocol):
 class Session:
     """What the bank gave for a login. Secret in every field; never printed.
 
-    `generation` rises with each rotation; the newest one wins. Expiries are UTC.
+    `generation` rises with each rotation; the newest one wins. Expiries are UTC; `refresh_expires_at` is None where the
+    bank did not say it in a form that can be used.
     """
 
     account_id: str = field(repr=False)
@@ -140,7 +150,7 @@ class Session:
     access_token: str = field(repr=False)
     refresh_token: str = field(repr=False)
     access_expires_at: datetime = field(repr=False)
-    refresh_expires_at: datetime = field(repr=False)
+    refresh_expires_at: datetime | None = field(repr=False)
 
 
 class Vault(Protocol):

@@ -287,13 +287,14 @@ def _encode(session: Session) -> bytes:
             "access_token": session.access_token,
             "refresh_token": session.refresh_token,
             "access_expires_at": session.access_expires_at.isoformat(),
-            "refresh_expires_at": session.refresh_expires_at.isoformat(),
+            "refresh_expires_at": session.refresh_expires_at.isoformat() if session.refresh_expires_at else None,
         }
     ).encode()
 
 
 def _decode(account_id: str, generation: int, plaintext: bytes) -> Session:
     stored: dict[str, str] = json.loads(plaintext)
+    refresh_expires_at: str | None = stored["refresh_expires_at"]
     return Session(
         account_id=account_id,
         generation=generation,
@@ -302,5 +303,5 @@ def _decode(account_id: str, generation: int, plaintext: bytes) -> Session:
         access_token=stored["access_token"],
         refresh_token=stored["refresh_token"],
         access_expires_at=datetime.fromisoformat(stored["access_expires_at"]),
-        refresh_expires_at=datetime.fromisoformat(stored["refresh_expires_at"]),
+        refresh_expires_at=datetime.fromisoformat(refresh_expires_at) if refresh_expires_at else None,
     )

@@ -192,7 +192,9 @@ class Holder:
 class Profile:
     """What decides which surfaces a login holds. Of `holder` the runtime keeps no more than tokens.
 
-    `etag` is the bank's entity tag of it, where it has one (RFC 9110).
+    `etag` is the bank's entity tag of it, where it has one (RFC 9110); `served_at` is the bank's own clock at that
+    answer, where it says. `unreadable_accounts` counts the bank accounts that were listed and could not be read: with
+    any, what `bank_accounts` lacks is not proven to be gone.
     """
 
     tier: str
@@ -200,6 +202,8 @@ class Profile:
     bank_accounts: tuple[BankAccount, ...]
     holder: Holder | None = field(default=None, repr=False)
     etag: str | None = field(default=None, repr=False)
+    unreadable_accounts: int = 0
+    served_at: datetime | None = field(default=None, compare=False)
 
 
 def relates_to_nothing(_record: Record) -> tuple[Related, ...]:

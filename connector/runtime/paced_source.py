@@ -31,6 +31,9 @@ class PacedSource:
     def normalise(self, resource: Resource, body: bytes) -> Page:
         return self._source.normalise(resource, body)
 
+    async def understand(self, resource: Resource, body: bytes) -> Page:
+        return await self._source.understand(resource, body)
+
     async def log_out(self, account_id: str) -> None:
         await self._source.log_out(account_id)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from connector.diff import visible
 from connector.domains.model import BookingKey, Entry, Feed, ResourceKind, Unreadable
 from connector.errors import CursorError, UnavailableError
+from connector.limits import MAXIMUM_ENTRIES_A_CHUNK, MAXIMUM_PAGES_A_READ
 from connector.observe import Depth, Read, key_of
 from connector.ports import Page, PageRequest, Resource, Source
 from connector.runtime.memory import ResourceMemory
@@ -29,7 +30,7 @@ class PollLimits:
     head_page_cap: int = 5
     read_restart_cap: int = 3
     backfill_chunk_pages: int = 5
-    maximum_pages: int = 10_000
+    maximum_pages: int = MAXIMUM_PAGES_A_READ
 
 
 class Poller:
@@ -149,7 +150,8 @@ class Poller:
         while True:
             walk.require_still()
             ended = walk.next_cursor is None or (newest_first and _ends_below(walk.page, told_to))
-            if ended or since_chunk >= self._limits.backfill_chunk_pages:
+            full = since_chunk >= self._limits.backfill_chunk_pages or len(walk.entries) >= MAXIMUM_ENTRIES_A_CHUNK
+            if ended or full:
                 read = Read(depth, walk.take(), complete=walk.next_cursor is None)
                 yield walk.reading(depth, read, last=ended, joined_to=walk.joined_to if ended else None)
                 since_chunk = 0

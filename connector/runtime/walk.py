@@ -11,6 +11,7 @@ from typing import Final
 from connector.domains.model import BookingKey, Entry, Feed, ResourceKind, Unreadable
 from connector.errors import CursorError, DataError
 from connector.identity import unreadable_name
+from connector.limits import MAXIMUM_ENTRIES_A_READ, MAXIMUM_PAGES_A_READ, MAXIMUM_STALLED_PAGES
 from connector.observe import Depth, Read, key_of, moved_while_paging
 from connector.ports import Page, PageRequest, RawPage, Resource, Source
 from connector.runtime.packing import Opened
@@ -20,8 +21,6 @@ Gate = Callable[[], str]
 """Raises ConsentError when reading is not allowed now; else names the consent."""
 
 DIGEST_BYTES: Final = 16
-STALLED_PAGES: Final = 3
-"""Pages in a row without anything new, after which a feed that goes on is taken to run in circles."""
 LAST_KEYS: Final = 1_000
 """Booking keys of an ascending read that are kept to know how far it came."""
 
@@ -58,7 +57,7 @@ class Reading:
 class Walk:
     """The pages of one read, joined. Made with its first answer, which may be one that is not worth looking into."""
 
-    maximum_pages = 10_000
+    maximum_pages = MAXIMUM_PAGES_A_READ
     bank_tells_time = True
 
     def __init__(
@@ -125,6 +124,8 @@ class Walk:
         """
         if self.pages >= self.maximum_pages:
             raise DataError(f"the feed does not end within {self.maximum_pages} pages")
+        if len(self.entries) > MAXIMUM_ENTRIES_A_READ:
+            raise DataError(f"more than {MAXIMUM_ENTRIES_A_READ} entries in one read")
         self._gate()
         raw = await self._source.fetch_page(self._resource, replace(self._request, cursor=self.next_cursor, etag=None))
         page = await self._understood(raw)
@@ -134,13 +135,13 @@ class Walk:
             raise CursorError("the bank repeated a cursor")
         shown = {name_of(entry) for entry in self.page.entries}
         self._stalled = 0 if any(name_of(entry) not in shown for entry in page.entries) else self._stalled + 1
-        if self._stalled >= STALLED_PAGES and page.next_cursor is not None:
+        if self._stalled >= MAXIMUM_STALLED_PAGES and page.next_cursor is not None:
             raise CursorError("the bank's pages do not get on")
         self._digests.update(self._digest(raw))
         self._take_page(page, raw.fetched_at)
 
     async def _understood(self, raw: RawPage) -> Page:
-        return self._source.normalise(self._resource, raw.body or b"")
+        return await self._source.understand(self._resource, raw.body or b"")
 
     def _take_page(self, page: Page, fetched_at: datetime) -> None:
         self.page, self.fetched_at, self.next_cursor = page, fetched_at, page.next_cursor

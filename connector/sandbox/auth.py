@@ -35,7 +35,7 @@ class _ResendRequest(_Request):
 
 
 class _RefreshRequest(_Request):
-    refresh_token: str = Field(min_length=1, max_length=512)
+    refresh_token: str = Field(min_length=1, max_length=8192)
     device_id: str = Field(min_length=1, max_length=128)
 
 

@@ -42,7 +42,7 @@ async def lending(world: World) -> list[dict[str, Any]]:
         ("68", "UnavailableError", True),
         ("91", "UnavailableError", True),
         ("96", "UnavailableError", True),
-        ("77", "DataError", False),
+        ("77", "UnavailableError", True),
     ],
 )
 async def test_no_error_is_taken_for_no_loans(world: World, log: Log, code: str, error: str, breaks: bool) -> None:

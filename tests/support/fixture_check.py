@@ -126,7 +126,7 @@ def _session(session: Session) -> dict[str, Any]:
         "access_token": session.access_token,
         "refresh_token": session.refresh_token,
         "access_expires_at": session.access_expires_at.isoformat(),
-        "refresh_expires_at": session.refresh_expires_at.isoformat(),
+        "refresh_expires_at": session.refresh_expires_at.isoformat() if session.refresh_expires_at else None,
     }
 
 

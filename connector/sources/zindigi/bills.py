@@ -19,6 +19,7 @@ from connector.sources.zindigi.wire import (
     Identifier,
     MomentText,
     Month,
+    Reference,
     ShapeError,
     Text,
     Wire,
@@ -50,7 +51,7 @@ class BillWire(Wire):
     status: Code
     paid_at: MomentText | None
     paid_amount: Amount | None
-    payment_transaction_id: Identifier | None
+    payment_transaction_id: Reference
 
 
 _ITEM_FIELDS: Final = field_names(BillWire)

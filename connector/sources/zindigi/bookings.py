@@ -12,6 +12,7 @@ from pydantic import Field
 
 from connector.domains.bookings import CATEGORIES, STATUSES, Booking, BookingLine, BookingVoucher
 from connector.domains.model import UNKNOWN, Entry, Unreadable
+from connector.limits import MAXIMUM_BOOKING_LINES
 from connector.ports import Page, PageRequest, Resource
 from connector.sources.zindigi.exact_json import UnknownFields, digest_value
 from connector.sources.zindigi.keyset import call_feed, read_feed, unreadable
@@ -25,8 +26,10 @@ from connector.sources.zindigi.wire import (
     Identifier,
     Long,
     MomentText,
+    Reference,
     ShapeError,
     Text,
+    Whole,
     Wire,
     field_names,
     understand,
@@ -40,7 +43,7 @@ _CODE_END: Final = 4
 class LineWire(Wire):
     """A line of an order."""
 
-    no: Annotated[int, Field(ge=0, le=9999)]
+    no: Annotated[Whole, Field(ge=0, le=9999)]
     description: Text
     quantity: Long
     unit_amount: Amount
@@ -66,13 +69,13 @@ class BookingWire(Wire):
     status: Code
     starts_at: MomentText | None
     ends_at: MomentText | None
-    lines: list[LineWire]
+    lines: Annotated[list[LineWire], Field(max_length=MAXIMUM_BOOKING_LINES)]
     total: Amount
     ccy: Currency
-    payment_transaction_id: Identifier | None
-    refund_transaction_id: Identifier | None
+    payment_transaction_id: Reference
+    refund_transaction_id: Reference
     voucher: VoucherWire | None
-    policy_ref: Identifier | None
+    policy_ref: Reference
 
 
 _ITEM_FIELDS: Final = field_names(BookingWire)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import timedelta
 from decimal import Decimal
 from typing import Annotated, Any, Final
@@ -12,22 +11,34 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
 from connector.domains.model import EPOCH, micros
-from connector.sources.zindigi.wire import AmountText, Code, Currency, Day, Identifier, Moment, Text, Wire
+from connector.sources.zindigi.wire import (
+    AmountText,
+    Code,
+    Currency,
+    Day,
+    Identifier,
+    Moment,
+    Reference,
+    Text,
+    Whole,
+    Wire,
+    scaled,
+    text_number,
+    whole,
+)
 
 UNITS_SCALE: Final = 8
-_UNITS_FORM: Final = re.compile(r"[0-9]{1,16}(?:\.[0-9]{1,8})?")
-_UNIT_STEP: Final = Decimal(1).scaleb(-UNITS_SCALE)
+_UNITS_DIGITS: Final = 24
 _YEAR_10000_MILLIS: Final = 253_402_300_800_000
 _LARGEST_PAGE: Final = 2**31
 
 
 def _units(value: object) -> Decimal:
     """A quantity or a price for one, exact, with 8 decimals: no double stands between text and `Decimal`."""
-    if type(value) is not str:
-        raise PydanticCustomError("wire_units_type", "not a string")
-    if not _UNITS_FORM.fullmatch(value):
-        raise PydanticCustomError("wire_units_form", "not a number with at most 16 digits and 8 decimals")
-    return Decimal(value).quantize(_UNIT_STEP)
+    number = text_number(value)
+    if number < 0:
+        raise PydanticCustomError("wire_units_sign", "less than 0")
+    return scaled(number, UNITS_SCALE, _UNITS_DIGITS)
 
 
 def epoch_moment(value: object) -> Moment:
@@ -36,11 +47,12 @@ def epoch_moment(value: object) -> Moment:
     Raises:
         PydanticCustomError: it is no whole number, or beyond the calendar.
     """
-    if type(value) is not int:
+    millis = whole(value)
+    if type(millis) is not int:
         raise PydanticCustomError("wire_millis_type", "not a whole number")
-    if not 0 <= value < _YEAR_10000_MILLIS:
+    if not 0 <= millis < _YEAR_10000_MILLIS:
         raise PydanticCustomError("wire_millis_range", "no such time")
-    return Moment(EPOCH + timedelta(milliseconds=value), str(value))
+    return Moment(EPOCH + timedelta(milliseconds=millis), str(millis))
 
 
 def epoch_micros(value: object) -> int:
@@ -50,7 +62,7 @@ def epoch_micros(value: object) -> int:
 
 Units = Annotated[Decimal, PlainValidator(_units)]
 EpochMillis = Annotated[Moment, PlainValidator(epoch_moment)]
-PageNumber = Annotated[int, Field(ge=0, lt=_LARGEST_PAGE)]
+PageNumber = Annotated[Whole, Field(ge=0, lt=_LARGEST_PAGE)]
 
 
 class BrokerageWire(Wire):
@@ -100,7 +112,7 @@ class OrdersEnvelope(BrokerageWire):
 
     content: list[Any]
     page: PageNumber
-    size: Annotated[int, Field(ge=1, lt=_LARGEST_PAGE)]
+    size: Annotated[Whole, Field(ge=1, lt=_LARGEST_PAGE)]
     total_pages: PageNumber
     total_elements: PageNumber
 
@@ -109,8 +121,8 @@ class InstrumentWire(BrokerageWire):
     """What an order is for: a share by its symbol, a fund by its id."""
 
     type: Code
-    symbol: Identifier | None
-    fund_id: Identifier | None
+    symbol: Reference
+    fund_id: Reference
     name: Text
 
 
@@ -129,8 +141,8 @@ class OrderWire(BrokerageWire):
     status: Code
     placed_at: EpochMillis
     updated_at: EpochMillis
-    settlement_transaction_id: Identifier | None
-    booking_reference: Identifier | None
+    settlement_transaction_id: Reference
+    booking_reference: Reference
 
 
 class NavEnvelope(BrokerageWire):

@@ -7,10 +7,10 @@ from typing import Annotated, Any, Final
 from urllib.parse import quote
 
 from pydantic import PlainValidator, StringConstraints
-from pydantic_core import PydanticCustomError
 
 from connector.domains.cards import CARD_KINDS, CARD_STATUSES, CHANNELS, STATES, Card, CardAuthorization
 from connector.domains.model import UNKNOWN, Entry, Unreadable
+from connector.limits import MAXIMUM_CARDS
 from connector.ports import Page, PageRequest, Resource
 from connector.sources.zindigi.exact_json import UnknownFields, digest_value, parse_object
 from connector.sources.zindigi.keyset import call_feed, read_feed, unreadable
@@ -24,28 +24,23 @@ from connector.sources.zindigi.wire import (
     Identifier,
     MomentText,
     Month,
+    Reference,
     ShapeError,
     Text,
     Wire,
+    bounded,
     field_names,
+    json_number,
+    scaled,
     understand,
 )
 
 _FOREIGN_SCALE: Final = 3
-_FOREIGN_UNIT: Final = Decimal("0.001")
 
 
 def _foreign_amount(value: object) -> Decimal:
     """An exact JSON number with at most 3 decimals, as some currencies have them; its scale is restored."""
-    if type(value) is not Decimal and type(value) is not int:
-        raise PydanticCustomError("wire_amount_type", "not a JSON number")
-    amount = Decimal(value)
-    _, digits, exponent = amount.as_tuple()
-    if not isinstance(exponent, int) or exponent < -_FOREIGN_SCALE:
-        raise PydanticCustomError("wire_amount_scale", "more than 3 decimals")
-    if amount and len(digits) + exponent + _FOREIGN_SCALE > SIGNIFICANT_DIGITS:
-        raise PydanticCustomError("wire_amount_digits", "more than 15 significant digits")
-    return amount.quantize(_FOREIGN_UNIT)
+    return scaled(json_number(value), _FOREIGN_SCALE, SIGNIFICANT_DIGITS)
 
 
 _ForeignAmount = Annotated[Decimal, PlainValidator(_foreign_amount)]
@@ -108,7 +103,7 @@ class AuthorizationWire(Wire):
     decline_reason: Text | None
     authorized_at: MomentText
     updated_at: MomentText
-    cleared_transaction_id: Identifier | None
+    cleared_transaction_id: Reference
 
 
 _CARDS_FIELDS: Final = field_names(CardsEnvelope)
@@ -128,7 +123,7 @@ def read_cards(_resource: Resource, body: bytes) -> Page:
     envelope = understand(CardsEnvelope, top)
     unknown = UnknownFields()
     unknown.note("", top, _CARDS_FIELDS)
-    entries = tuple(_read_card(item, unknown) for item in envelope.cards)
+    entries = tuple(_read_card(item, unknown) for item in bounded(envelope.cards, MAXIMUM_CARDS, "cards"))
     return Page(entries=entries, next_cursor=None, unknown_fields=unknown.counts)
 
 

@@ -19,24 +19,27 @@ from typing import Final, Self
 from urllib.parse import urlencode
 
 import aiohttp
+import anyio.to_thread
 import httpx
 import orjson
 from httpx_aiohttp import AiohttpTransport
 
 from connector import __version__
 from connector.errors import DataError, UnavailableError
+from connector.limits import LARGE_BODY_BYTES, MAXIMUM_ETAG_CHARACTERS
 from connector.ports import Clock
 from connector.sources.zindigi.exact_json import digest_page
+from connector.sources.zindigi.gzip_stream import unpacked
 from connector.sources.zindigi.options import ZindigiOptions
-from connector.sources.zindigi.refusals import Answer, http_date, refusal, retry_after_seconds
+from connector.sources.zindigi.refusals import Answer, Operation, http_date, operation_of, refusal, retry_after_seconds
 from connector.sources.zindigi.surface import Call, examine_json
 
 API_PATH: Final = "/zindigi/v2"
-_NO_CONTENT: Final = 204
 _NOT_MODIFIED: Final = 304
-_GZIP: Final = "gzip"
-_ENCODINGS: Final = frozenset({"", "identity", _GZIP})
-_ETAG_LENGTH_LIMIT: Final = 256
+_GZIP: Final = frozenset({"gzip", "x-gzip"})
+"""Two names of one coding (RFC 9110, 8.4.1.3)."""
+_ENCODINGS: Final = frozenset({"", "identity", *_GZIP})
+_HTML: Final = "text/html"
 _EXAMINED_LIMIT: Final = 32_768
 _KEEPALIVE_SECONDS: Final = 75.0
 
@@ -132,7 +135,7 @@ class BankHttp:
                 extensions={"timeout": self._timeouts},
             )
             async with asyncio.timeout(self._deadline_seconds):
-                return await self._send(request)
+                return await self._send(request, operation_of(call.method, call.path))
         except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, aiohttp.ClientError, OSError) as error:
             # TimeoutError is an OSError.
             # httpx's name for a refused connection is that of a time-out; the transport's own is right.
@@ -142,9 +145,10 @@ class BankHttp:
     async def read(
         self, call: Call, credentials: Credentials, *, examine: Callable[[bytes], None] = examine_json
     ) -> Body:
-        """A body of a 2xx answer that passed `examine`, or none at 304.
+        """The body of a 200 that passed `examine`, or none at a 304 to the call's own entity tag.
 
-        A body that passed before is known by its digest and not examined again.
+        No other status is proof of anything. A body that passed before is known by its digest and not examined again; a
+        large one is examined by a worker thread.
 
         Raises:
             ConnectorError: as the refusal means, as `exchange` says, or what `examine` raises.
@@ -152,38 +156,47 @@ class BankHttp:
         answer = await self.exchange(call, credentials)
         if answer.status == _NOT_MODIFIED and call.etag is not None:
             return Body(None, b"", answer.etag or call.etag, answer.served_at)
-        if not answer.succeeded:
+        if not answer.shows:
             raise refusal(answer)
+        if answer.for_people:
+            raise UnavailableError("the bank's answer is a page for people")
         digest = digest_page(answer.body)
         passed = (examine, digest)
         if passed not in self._examined:
-            if answer.status != _NO_CONTENT:
+            if len(answer.body) > LARGE_BODY_BYTES:
+                await anyio.to_thread.run_sync(examine, answer.body)
+            else:
                 examine(answer.body)
             if len(self._examined) >= _EXAMINED_LIMIT:
                 del self._examined[next(iter(self._examined))]
             self._examined[passed] = None
         return Body(answer.body, digest, answer.etag, answer.served_at)
 
-    async def _send(self, request: httpx.Request) -> Answer:
+    async def _send(self, request: httpx.Request, operation: Operation) -> Answer:
         response = await self._transport.handle_async_request(request)
         try:
             encoding = response.headers.get("content-encoding", "").strip().lower()
             if encoding not in _ENCODINGS:
                 raise DataError("the bank's answer is of a content encoding that was not asked for")
-            parts: AsyncIterable[bytes] = response.aiter_bytes()
-            if encoding != _GZIP and isinstance(response.stream, httpx.AsyncByteStream):
-                # As it comes from the transport: nothing needs to be unpacked.
-                parts = response.stream
-            body = await self._receive(parts)
+            # As it comes from the transport, which unpacks nothing.
+            parts: AsyncIterable[bytes] = response.stream  # type: ignore[assignment]  # an asynchronous transport's
+            body = await self._receive(unpacked(parts) if encoding in _GZIP else parts)
         finally:
             await response.aclose()
+        return self._answer(response, body, operation)
+
+    def _answer(self, response: httpx.Response, body: bytes, operation: Operation) -> Answer:
+        """The answer with what its headers say: none of them can fail, whatever stands in it."""
         etag = response.headers.get("etag")
+        usable = etag and len(etag) <= MAXIMUM_ETAG_CHARACTERS and etag.isascii() and etag.isprintable()
         return Answer(
             status=response.status_code,
             body=body,
-            etag=etag if etag and len(etag) <= _ETAG_LENGTH_LIMIT and etag.isascii() and etag.isprintable() else None,
+            etag=etag if usable else None,
             retry_after_seconds=retry_after_seconds(response.headers.get("retry-after"), self._clock.now()),
             served_at=http_date(response.headers.get("date")),
+            operation=operation,
+            for_people=response.headers.get("content-type", "").lstrip().lower().startswith(_HTML),
         )
 
     async def _receive(self, parts: AsyncIterable[bytes]) -> bytes:

@@ -20,6 +20,7 @@ from connector.domains.investments import (
 )
 from connector.domains.model import EPOCH, UNKNOWN, BookingKey, Entry, Unreadable, midnight_micros
 from connector.errors import DataError
+from connector.limits import MAXIMUM_ENTRIES_A_PAGE, MAXIMUM_ENTRIES_A_WHOLE, MAXIMUM_FUNDS
 from connector.ports import Page, PageRequest, Resource
 from connector.sources.zindigi.brokerage import (
     EquityWire,
@@ -37,6 +38,7 @@ from connector.sources.zindigi.options import ZindigiOptions
 from connector.sources.zindigi.surface import Call, Surface, part_of
 from connector.sources.zindigi.wire import (
     ShapeError,
+    bounded,
     day_of,
     field_names,
     identifier_of,
@@ -65,8 +67,10 @@ def read_portfolio(_resource: Resource, body: bytes) -> Page:
     unknown = UnknownFields()
     unknown.note("", top, _PORTFOLIO_FIELDS)
     as_of = envelope.as_of.instant
-    entries = [_read_equity(item, as_of, unknown) for item in envelope.equities]
-    entries += [_read_fund(item, as_of, unknown) for item in envelope.funds]
+    entries = [
+        _read_equity(item, as_of, unknown) for item in bounded(envelope.equities, MAXIMUM_ENTRIES_A_WHOLE, "equities")
+    ]
+    entries += [_read_fund(item, as_of, unknown) for item in bounded(envelope.funds, MAXIMUM_FUNDS, "funds")]
     return Page(entries=tuple(entries), next_cursor=None, unknown_fields=unknown.counts)
 
 
@@ -80,14 +84,15 @@ def read_orders(_resource: Resource, body: bytes) -> Page:
     envelope = understand(OrdersEnvelope, top)
     unknown = UnknownFields()
     unknown.note("", top, _ORDERS_FIELDS)
+    content = bounded(envelope.content, MAXIMUM_ENTRIES_A_PAGE, "content")
     following = envelope.page + 1
     size, total = envelope.size, envelope.total_elements
     if envelope.total_pages != -(-total // size):
         raise DataError("totalPages: not as many as size and totalElements make")
-    if len(envelope.content) != max(0, min(size, total - envelope.page * size)):
+    if len(content) != max(0, min(size, total - envelope.page * size)):
         raise DataError("content: not as many as page, size and totalElements make")
     return Page(
-        entries=tuple(_read_order(item, unknown) for item in envelope.content),
+        entries=tuple(_read_order(item, unknown) for item in content),
         next_cursor=str(following) if following < envelope.total_pages else None,
         unknown_fields=unknown.counts,
         total=total,
@@ -106,7 +111,8 @@ def read_navs(resource: Resource, body: bytes) -> Page:
         raise DataError("fundId: not the fund that was asked for")
     unknown = UnknownFields()
     unknown.note("", top, _NAVS_FIELDS)
-    entries = tuple(_read_nav(envelope.fund_id, item, unknown) for item in envelope.navs)
+    days = bounded(envelope.navs, MAXIMUM_ENTRIES_A_WHOLE, "navs")
+    entries = tuple(_read_nav(envelope.fund_id, item, unknown) for item in days)
     return Page(entries=entries, next_cursor=None, unknown_fields=unknown.counts)
 
 

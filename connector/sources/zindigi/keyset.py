@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Annotated, Any, Final
+
+from pydantic import StringConstraints
 
 from connector.domains.model import BookingKey, Entry, Unreadable, bank_entity
+from connector.limits import MAXIMUM_CURSOR_CHARACTERS, MAXIMUM_ENTRIES_A_PAGE
 from connector.ports import Page, PageRequest
 from connector.sources.zindigi.exact_json import UnknownFields, parse_object
 from connector.sources.zindigi.options import ZindigiOptions
 from connector.sources.zindigi.surface import Call
 from connector.sources.zindigi.wire import (
-    Identifier,
     Wire,
+    bounded,
     field_names,
     identifier_of,
     micros_of,
@@ -20,12 +23,14 @@ from connector.sources.zindigi.wire import (
     understand,
 )
 
+Cursor = Annotated[str, StringConstraints(min_length=1, max_length=MAXIMUM_CURSOR_CHARACTERS)]
+
 
 class FeedEnvelope(Wire):
     """A page of a feed."""
 
     items: list[Any]
-    next_cursor: Identifier | None
+    next_cursor: Cursor | None
 
 
 _ENVELOPE_FIELDS: Final = field_names(FeedEnvelope)
@@ -45,13 +50,14 @@ def read_feed(body: bytes, read_item: Callable[[object, UnknownFields], Entry | 
     """One page, its items read by `read_item`.
 
     Raises:
-        DataError: the page has no `items` or `next_cursor` of the right type, or is not JSON.
+        DataError: the page has no `items` or `next_cursor` of the right type, lists too many, or is not JSON.
     """
     top = parse_object(body)
     envelope = understand(FeedEnvelope, top)
     unknown = UnknownFields()
     unknown.note("", top, _ENVELOPE_FIELDS)
-    entries = tuple(read_item(item, unknown) for item in envelope.items)
+    items = bounded(envelope.items, MAXIMUM_ENTRIES_A_PAGE, "items")
+    entries = tuple(read_item(item, unknown) for item in items)
     return Page(entries=entries, next_cursor=envelope.next_cursor, unknown_fields=unknown.counts)
 
 

@@ -6,13 +6,14 @@ Errors come as HTTP 200 with a code of the lending core's own: `examine_inquiry`
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 from connector.domains.lending import INSTALLMENT_STATUSES, LOAN_STATUSES, Installment, Loan, Repayment
 from connector.domains.model import UNKNOWN, BookingKey, Entry, Unreadable
 from connector.errors import DataError, ForbiddenError, TokenError, UnavailableError
+from connector.limits import MAXIMUM_ENTRIES_A_WHOLE
 from connector.ports import Page, PageRequest, Resource
-from connector.sources.zindigi.exact_json import UnknownFields, digest_value, is_json, parse_object
+from connector.sources.zindigi.exact_json import UnknownFields, digest_value, parse_object, require_json
 from connector.sources.zindigi.options import ZindigiOptions
 from connector.sources.zindigi.surface import Call, Surface
 from connector.sources.zindigi.wire import (
@@ -52,14 +53,16 @@ def examine_inquiry(body: bytes) -> None:
     """Pass an answer that can be read (codes 00 and 01).
 
     Raises:
-        UnavailableError: the body broke off, or the lending core said that it cannot answer for the moment.
+        UnavailableError: the body broke off, the lending core said that it cannot answer for the moment, or there is no
+            code of the contract: then it was not the lending core that answered, and there may be loans all the same.
         TokenError: the session is not valid at the lending core.
         ForbiddenError: the holder is not eligible.
-        DataError: there is no code, or it is not one that the contract names.
     """
-    if not is_json(body):
-        raise UnavailableError("the answer of the lending core is not JSON, or broke off")
-    code = understand(InquiryWire, parse_object(body)).response_code
+    require_json(body, "the answer of the lending core")
+    try:
+        code = understand(InquiryWire, parse_object(body)).response_code
+    except DataError as error:
+        raise UnavailableError(f"the answer has no code of the lending core: {error}") from None
     if code in {OK, NO_FACILITY}:
         return
     if code == _SESSION_NOT_VALID:
@@ -68,7 +71,7 @@ def examine_inquiry(body: bytes) -> None:
         raise ForbiddenError("the holder is not eligible for Advance Cash")
     if code in _RETRYABLE:
         raise UnavailableError(f"the lending core answered code {code}: {_RETRYABLE[code]}")
-    raise DataError(f"the lending core answered {_named(code)}, which the contract does not name")
+    raise UnavailableError(f"the lending core answered {_named(code)}, which the contract does not name")
 
 
 def read_inquiry(_resource: Resource, body: bytes) -> Page:
@@ -88,12 +91,23 @@ def read_inquiry(_resource: Resource, body: bytes) -> Page:
     if code != OK:
         raise DataError(f"the lending core answered {_named(code)}: there is nothing to read")
     items = understand(InquiryDataWire, top).data.loans
+    _require_few(items)
     unknown.note("DATA", top["DATA"], _DATA_FIELDS)
     entries = [_read_loan(item, unknown) for item in items]
     for part in _PARTS:
         for item in items:
             entries.extend(_read_part(item, part, unknown))
     return Page(entries=tuple(entries), next_cursor=None, unknown_fields=unknown.counts)
+
+
+def _require_few(loans: list[Any]) -> None:
+    """Raises ShapeError where loans and their parts are more than one answer may list."""
+    entries = len(loans)
+    for loan in loans:
+        parts = (loan.get(part) for part in _PARTS) if isinstance(loan, dict) else ()
+        entries += sum(len(part) for part in parts if isinstance(part, list))
+    if entries > MAXIMUM_ENTRIES_A_WHOLE:
+        raise ShapeError(f"DATA.LOANS: more than {MAXIMUM_ENTRIES_A_WHOLE} entries")
 
 
 def _named(code: str) -> str:

@@ -19,6 +19,7 @@ from connector.sources.zindigi.grant import Grant, read_grant
 from connector.sources.zindigi.http import BankHttp
 from connector.sources.zindigi.refusals import Answer, refusal
 from connector.sources.zindigi.surface import Call
+from connector.sources.zindigi.wire import identifier_of, whole
 
 _E164_FORM: Final = re.compile(r"\+[1-9][0-9]{7,14}")
 _CHANNEL_FORM: Final = re.compile(r"[A-Z_]{1,16}")
@@ -140,9 +141,9 @@ class Login:
 
 def _challenge(answer: Answer, *, renewed: bool) -> _Challenge:
     fields = answer.fields()
-    challenge_id, channel = fields.get("challenge_id"), fields.get("channel")
-    if not isinstance(challenge_id, str) or not challenge_id:
-        raise DataError("challenge_id: missing, or not a string")
+    challenge_id, channel = identifier_of(fields, "challenge_id"), fields.get("channel")
+    if challenge_id is None:
+        raise DataError("challenge_id: missing, or none that could be sent back")
     if not isinstance(channel, str) or not _CHANNEL_FORM.fullmatch(channel):
         raise DataError("channel: missing, or not the name of a channel")
     return _Challenge(challenge_id, OtpRequest(channel, _whole(fields.get("expires_in")), renewed=renewed))
@@ -158,7 +159,8 @@ def _wrong_pin(answer: Answer) -> str:
 
 
 def _whole(value: object) -> int | None:
-    return value if type(value) is int and value >= 0 else None
+    number = whole(value)
+    return number if type(number) is int and number >= 0 else None
 
 
 def _new_device_id() -> str:

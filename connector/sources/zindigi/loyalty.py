@@ -7,6 +7,7 @@ from typing import Final
 from connector.domains.loyalty import POINTS_KINDS, VOUCHER_STATUSES, PointsEntry, Voucher
 from connector.domains.model import UNKNOWN, BookingKey, Entry, Unreadable
 from connector.errors import DataError
+from connector.limits import MAXIMUM_ENTRIES_A_PAGE, MAXIMUM_ENTRIES_A_WHOLE
 from connector.ports import Page, PageRequest, Resource
 from connector.sources.zindigi.exact_json import UnknownFields, digest_value, parse_object
 from connector.sources.zindigi.options import ZindigiOptions
@@ -17,6 +18,7 @@ from connector.sources.zindigi.wire import (
     ShapeError,
     SummaryEnvelope,
     VoucherWire,
+    bounded,
     field_names,
     identifier_of,
     micros_of,
@@ -32,7 +34,7 @@ _VOUCHER_FIELDS: Final = field_names(VoucherWire)
 
 
 def read_ledger(_resource: Resource, body: bytes) -> Page:
-    """One page of the points ledger; the cursor is the highest id of the page.
+    """One page of the points ledger; the cursor is the last id of the page, whatever else stands on it.
 
     Raises:
         DataError: the envelope is not understood, or there is more and no id to go on from.
@@ -41,13 +43,14 @@ def read_ledger(_resource: Resource, body: bytes) -> Page:
     envelope = understand(LedgerEnvelope, top)
     unknown = UnknownFields()
     unknown.note("", top, _LEDGER_FIELDS)
-    entries = tuple(_read_points(item, unknown) for item in envelope.entries)
+    items = bounded(envelope.entries, MAXIMUM_ENTRIES_A_PAGE, "entries")
+    entries = tuple(_read_points(item, unknown) for item in items)
     next_cursor = None
     if envelope.has_more:
-        ids = [number for item in envelope.entries if (number := whole_number_of(item, "id")) is not None]
+        ids = [number for item in items if (number := whole_number_of(item, "id")) is not None]
         if not ids:
             raise DataError("has_more: there is more, but no id to go on from")
-        next_cursor = str(max(ids))
+        next_cursor = str(ids[-1])
     return Page(entries=entries, next_cursor=next_cursor, unknown_fields=unknown.counts)
 
 
@@ -61,7 +64,8 @@ def read_summary(_resource: Resource, body: bytes) -> Page:
     envelope = understand(SummaryEnvelope, top)
     unknown = UnknownFields()
     unknown.note("", top, _SUMMARY_FIELDS)
-    entries = tuple(_read_voucher(item, unknown) for item in envelope.vouchers)
+    items = bounded(envelope.vouchers, MAXIMUM_ENTRIES_A_WHOLE, "vouchers")
+    entries = tuple(_read_voucher(item, unknown) for item in items)
     return Page(entries=entries, next_cursor=None, unknown_fields=unknown.counts)
 
 

@@ -7,6 +7,7 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from connector.errors import ConfigurationError
+from connector.limits import MAXIMUM_BODY_BYTES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +29,7 @@ class ZindigiOptions:
     refresh_margin_seconds: float = 60.0
     refresh_pause_seconds: float = 2.0
     maximum_connections: int = 64
-    maximum_body_bytes: int = 8 * 1024 * 1024
+    maximum_body_bytes: int = MAXIMUM_BODY_BYTES
     transactions_page_limit: int = 100
     points_page_limit: int = 200
     orders_page_size: int = 100

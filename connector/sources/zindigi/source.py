@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
+
+import anyio.to_thread
 
 from connector.domains.model import Profile
+from connector.limits import LARGE_BODY_BYTES
 from connector.ports import Clock, Page, PageRequest, RawPage, Resource, Session, Vault
+from connector.sources.zindigi.duplicates import told_apart
 from connector.sources.zindigi.http import BankHttp, Body, Credentials
 from connector.sources.zindigi.login import AskOtp, AskPin, Login
 from connector.sources.zindigi.options import ZindigiOptions
@@ -46,7 +51,9 @@ class ZindigiSource:
             return await self._bank.read(Call("GET", "/me", etag=etag), credentials)
 
         body = await self._keeper.authorised(account_id, send)
-        return None if body.content is None else replace(read_profile(body.content), etag=body.etag)
+        if body.content is None:
+            return None
+        return replace(read_profile(body.content), etag=body.etag, served_at=body.served_at)
 
     async def fetch_page(self, resource: Resource, request: PageRequest) -> RawPage:
         surface = surfaces()[resource.kind.name]
@@ -60,7 +67,13 @@ class ZindigiSource:
         return RawPage(body.content, body.digest, body.etag, asked_at, self._clock.now(), body.served_at)
 
     def normalise(self, resource: Resource, body: bytes) -> Page:
-        return surfaces()[resource.kind.name].read(resource, body)
+        page = surfaces()[resource.kind.name].read(resource, body)
+        return replace(page, entries=told_apart(page.entries))
+
+    async def understand(self, resource: Resource, body: bytes) -> Page:
+        if len(body) <= LARGE_BODY_BYTES:
+            return self.normalise(resource, body)
+        return await anyio.to_thread.run_sync(partial(self.normalise, resource, body))
 
     async def log_out(self, account_id: str) -> None:
         await self._keeper.log_out(account_id)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from connector.errors import UnavailableError
 from connector.ports import Page, PageRequest, Resource
-from connector.sources.zindigi.exact_json import is_json
+from connector.sources.zindigi.exact_json import require_json
 from connector.sources.zindigi.options import ZindigiOptions
 
 
@@ -28,8 +27,7 @@ def examine_json(body: bytes) -> None:
     Raises:
         UnavailableError: it is not JSON, or broke off.
     """
-    if not is_json(body):
-        raise UnavailableError("the bank's answer is not JSON, or broke off")
+    require_json(body, "the bank's answer")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,9 @@
 """The shapes that the bank sends, strict on types; what they lack or bend is named by field, never by value.
 
 Fields beyond these shapes are tolerated and counted elsewhere. Amounts are exact `Decimal`s of scale 2, times keep
-their source form beside the instant. Models take parsed JSON (`exact_json`), never text.
+their source form beside the instant. A number's value decides, not its literal: 2500.500 has two decimals, and 5.0 is a
+whole number (JSON Schema 2020-12, 6.1.1). Lengths are those of the contract. Models take parsed JSON (`exact_json`),
+never text.
 """
 
 from __future__ import annotations
@@ -13,27 +15,42 @@ from decimal import Decimal
 from functools import cache
 from typing import Annotated, Any, Final, NamedTuple, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, StringConstraints, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+)
 from pydantic_core import PydanticCustomError
 
 from connector.domains.model import micros, midnight_micros
 from connector.errors import DataError
+from connector.limits import (
+    MAXIMUM_CODE_CHARACTERS,
+    MAXIMUM_IDENTIFIER_CHARACTERS,
+    MAXIMUM_NUMBER_CHARACTERS,
+    MAXIMUM_TEXT_CHARACTERS,
+)
 
 M = TypeVar("M", bound="Wire")
 
 SCALE: Final = 2
 SIGNIFICANT_DIGITS: Final = 15
-_CENT: Final = Decimal("0.01")
-_ZERO: Final = Decimal("0.00")
 _REASONS_LIMIT: Final = 3
 _LONG: Final = 2**63
+_LONG_DIGITS: Final = 19
 
 _TIME_FORM: Final = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:Z|[+-][0-9]{2}:[0-9]{2})"
 )
 _DAY_FORM: Final = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})")
 _DAY_MONTH_YEAR_FORM: Final = re.compile(r"([0-9]{2})-([0-9]{2})-([0-9]{4})")
-_AMOUNT_TEXT_FORM: Final = re.compile(r"-?[0-9]{1,18}(?:\.[0-9]{1,2})?")
+_DECIMAL_TEXT_FORM: Final = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
 
 
 class Moment(NamedTuple):
@@ -49,33 +66,69 @@ def _fault(kind: str, message: str) -> PydanticCustomError:
 
 def _amount(value: object) -> Decimal:
     """A JSON number as an exact amount; the scale that the bank left out is restored, none is taken away."""
+    return scaled(json_number(value), SCALE, SIGNIFICANT_DIGITS)
+
+
+def json_number(value: object) -> Decimal:
+    """A JSON number, exact.
+
+    Raises:
+        PydanticCustomError: it is none, or one that has no value here.
+    """
     if type(value) is Decimal:
         # An exponent form (1E+3) is as exact as any other.
-        amount = value
-    elif type(value) is int:
-        amount = Decimal(value)
-    else:
-        raise _fault("amount_type", "not a JSON number")
-    return _scaled(amount)
+        return value
+    if type(value) is int:
+        return Decimal(value)
+    raise _fault("amount_type", "not a JSON number")
 
 
-def _scaled(amount: Decimal) -> Decimal:
-    _, digits, exponent = amount.as_tuple()
-    if not isinstance(exponent, int) or exponent < -SCALE:
-        raise _fault("amount_scale", "more than 2 decimals")
-    if not amount:
-        return _ZERO
-    if len(digits) + exponent + SCALE > SIGNIFICANT_DIGITS:
-        raise _fault("amount_digits", "more than 15 significant digits")
-    return amount if exponent == -SCALE else amount.quantize(_CENT)
+def text_number(value: object) -> Decimal:
+    """A decimal number as text, exact.
+
+    Raises:
+        PydanticCustomError: it is none, or too long to be one.
+    """
+    if type(value) is not str:
+        raise _fault("amount_text_type", "not a string")
+    if len(value) > MAXIMUM_NUMBER_CHARACTERS or not _DECIMAL_TEXT_FORM.fullmatch(value):
+        raise _fault("amount_text_form", "not a decimal number")
+    return Decimal(value)
+
+
+def scaled(number: Decimal, scale: int, digits: int) -> Decimal:
+    """`number` with `scale` decimals, however many zeros it was printed with; costs nothing for any exponent.
+
+    Raises:
+        PydanticCustomError: it is finer than that, or has more than `digits` digits in all.
+    """
+    if not number:
+        return Decimal(0).scaleb(-scale)
+    if _finer(number, scale):
+        raise _fault("amount_scale", f"more than {scale} decimals")
+    if number.adjusted() + 1 + scale > digits:
+        raise _fault("amount_digits", f"more than {digits} significant digits")
+    return number if number.as_tuple().exponent == -scale else number.quantize(Decimal(1).scaleb(-scale))
+
+
+def _finer(number: Decimal, scale: int) -> bool:
+    """Whether a number other than 0 has digits beyond `scale` decimals."""
+    _, digits, exponent = number.as_tuple()
+    beyond = -scale - int(exponent)
+    return beyond > 0 and (beyond >= len(digits) or any(digits[-beyond:]))
+
+
+def whole(value: object) -> object:
+    """A whole number as `int`, however it was printed; anything else as it is."""
+    if type(value) is not Decimal:
+        return value
+    if not value:
+        return 0
+    return value if value.adjusted() >= _LONG_DIGITS or _finer(value, 0) else int(value)
 
 
 def _amount_text(value: object) -> Decimal:
-    if type(value) is not str:
-        raise _fault("amount_text_type", "not a string")
-    if not _AMOUNT_TEXT_FORM.fullmatch(value):
-        raise _fault("amount_text_form", "not an amount with 2 decimals")
-    return _scaled(Decimal(value))
+    return scaled(text_number(value), SCALE, SIGNIFICANT_DIGITS)
 
 
 def _moment(value: object) -> Moment:
@@ -115,12 +168,18 @@ AmountText = Annotated[Decimal, PlainValidator(_amount_text)]
 MomentText = Annotated[Moment, PlainValidator(_moment)]
 Day = Annotated[date, PlainValidator(_day)]
 DayMonthYear = Annotated[date, PlainValidator(_day_month_year)]
-Identifier = Annotated[str, StringConstraints(min_length=1, max_length=256)]
-Code = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+Identifier = Annotated[str, StringConstraints(min_length=1, max_length=MAXIMUM_IDENTIFIER_CHARACTERS)]
+Reference = Annotated[
+    Annotated[str, StringConstraints(max_length=MAXIMUM_IDENTIFIER_CHARACTERS)] | None,
+    AfterValidator(lambda text: text or None),
+]
+"""The id of something else, where there is one: an empty one names nothing, as null does."""
+Code = Annotated[str, StringConstraints(min_length=1, max_length=MAXIMUM_CODE_CHARACTERS)]
 Month = Annotated[str, StringConstraints(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])$")]
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
-Text = Annotated[str, StringConstraints(max_length=4096)]
-Long = Annotated[int, Field(gt=-_LONG, lt=_LONG)]
+Text = Annotated[str, StringConstraints(max_length=MAXIMUM_TEXT_CHARACTERS)]
+Whole = Annotated[int, BeforeValidator(whole)]
+Long = Annotated[Whole, Field(gt=-_LONG, lt=_LONG)]
 
 _IDENTIFIER: Final[TypeAdapter[str]] = TypeAdapter(Identifier)
 
@@ -156,7 +215,7 @@ class TransactionWire(Wire):
     posted_at: MomentText | None
     balance_after: Amount | None
     status: Code
-    replaces: Identifier | None
+    replaces: Reference
     receipt_ref: Text | None
 
 
@@ -179,7 +238,7 @@ class MeWire(Wire):
 
     tier: Code
     minor: bool
-    accounts: list[BankAccountWire]
+    accounts: list[Any]
     holder: HolderWire
 
 
@@ -210,13 +269,13 @@ class LoanWire(LoanKeyWire):
     disbursed_on: DayMonthYear
     due_on: DayMonthYear | None
     closed_on: DayMonthYear | None
-    disbursal_txn_id: Identifier | None
+    disbursal_txn_id: Reference
 
 
 class InstallmentWire(LendingWire):
     """A line of the schedule."""
 
-    installment_no: Annotated[int, Field(ge=0, le=9999)]
+    installment_no: Annotated[Whole, Field(ge=0, le=9999)]
     due_on: DayMonthYear
     amount: AmountText
     paid_amount: AmountText
@@ -229,7 +288,7 @@ class RepaymentWire(LendingWire):
     repayment_id: Identifier
     amount: AmountText
     paid_on: DayMonthYear
-    txn_id: Identifier | None
+    txn_id: Reference
 
 
 class InquiryWire(LendingWire):
@@ -262,13 +321,13 @@ class NoFacilityWire(LendingWire):
 class PointsWire(Wire):
     """A line of the ledger."""
 
-    id: Annotated[int, Field(ge=0, lt=_LONG)]
+    id: Annotated[Whole, Field(ge=0, lt=_LONG)]
     type: Code
     points: Long
     description: Text | None
     at: MomentText
     source_ref: Text | None
-    voucher_id: Identifier | None
+    voucher_id: Reference
 
 
 class LedgerEnvelope(Wire):
@@ -308,6 +367,7 @@ _FAULTS: Final = {
     "int_type": "not a whole number",
     "bool_type": "not a boolean",
     "list_type": "not a list",
+    "too_long": "too many",
     "model_type": "not an object",
     "none_required": "not null",
     "greater_than": "out of range",
@@ -343,6 +403,17 @@ def _describe(error: ValidationError) -> str:
     return "; ".join(faults[:_REASONS_LIMIT]) + (f"; and {more} more" if more > 0 else "")
 
 
+def bounded(items: list[Any], maximum: int, name: str) -> list[Any]:
+    """`items`, of which the field `name` may list as many as `maximum`.
+
+    Raises:
+        ShapeError: there are more.
+    """
+    if len(items) > maximum:
+        raise ShapeError(f"{name}: more than {maximum}")
+    return items
+
+
 def identifier_of(item: object, name: str) -> str | None:
     """The identifier under `name`, where `item` has one that can be read."""
     value = item.get(name) if isinstance(item, dict) else None
@@ -354,7 +425,7 @@ def identifier_of(item: object, name: str) -> str | None:
 
 def whole_number_of(item: object, name: str) -> int | None:
     """The whole number from 0 under `name`, where `item` has one that can be read."""
-    value = item.get(name) if isinstance(item, dict) else None
+    value = whole(item.get(name)) if isinstance(item, dict) else None
     return value if type(value) is int and 0 <= value < _LONG else None
 
 

@@ -73,6 +73,9 @@ class Orders:
     def normalise(self, _resource: Resource, body: bytes) -> Page:
         return self.pages[body]
 
+    async def understand(self, resource: Resource, body: bytes) -> Page:
+        return self.normalise(resource, body)
+
     async def fetch_profile(self, account_id: str, etag: str | None = None) -> Profile | None:
         raise NotImplementedError
 

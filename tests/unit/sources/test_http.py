@@ -4,10 +4,13 @@ import asyncio
 import gzip
 import json
 import logging
+import threading
 import traceback
+import tracemalloc
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import anyio.lowlevel
 import httpx
 import pytest
 
@@ -20,11 +23,13 @@ from connector.errors import (
     RateLimitedError,
     UnavailableError,
 )
+from connector.limits import LARGE_BODY_BYTES, MAXIMUM_ENTRIES_A_WHOLE, MAXIMUM_ETAG_CHARACTERS
 from connector.ports import PageRequest
 from connector.sources.zindigi.http import BankHttp, Call, Credentials
 from connector.sources.zindigi.options import ZindigiOptions
 from tests.support.scripted_bank import BASE_URL, IBAN, Bench, assert_nothing_planted, reply, resource
 from tests.support.virtual_clock import VirtualClock
+from tests.support.wire_samples import VOUCHER, encode, summary
 
 pytestmark = pytest.mark.anyio
 
@@ -70,7 +75,7 @@ async def test_nothing_changed_is_an_answer_without_body() -> None:
 
 
 async def test_nothing_changed_without_having_asked_is_refused() -> None:
-    assert type(await failure(client(lambda _: reply(304)))) is DataError
+    assert type(await failure(client(lambda _: reply(304)))) is UnavailableError
 
 
 @pytest.mark.parametrize(
@@ -139,6 +144,98 @@ async def test_a_gzip_body_that_broke_off_is_never_half_believed(cut: int | None
         assert body.content == whole
 
 
+@pytest.mark.parametrize("name", ["gzip", "GZIP", "x-gzip", " X-GZip "])
+@pytest.mark.parametrize("size", [1, 7, 4096, 10**9])
+async def test_gzip_of_several_members_is_one_body(name: str, size: int) -> None:
+    whole = json.dumps({"items": list(range(5000)), "next_cursor": None}).encode()
+    members = [whole[place : place + 1000] for place in range(0, len(whole), 1000)]
+    sent = b"".join(gzip.compress(member) for member in [b"", *members]) + b"\0" * 100
+    http = client(lambda _: httpx.Response(200, stream=Parts(sent, size), headers={"Content-Encoding": name}))
+    assert (await http.read(Call("GET", FEED), WHO)).content == whole
+
+
+@pytest.mark.parametrize("bombs", [1, 40])
+async def test_a_gzip_bomb_ends_at_the_bound_of_a_body_however_many_members_it_has(bombs: int) -> None:
+    bound = 1_000_000
+    bomb = gzip.compress(b" " * (50 * bound // bombs)) * bombs
+    parts = Parts(bomb, 512)
+    http = client(
+        lambda _: httpx.Response(200, stream=parts, headers={"Content-Encoding": "gzip"}), maximum_body_bytes=bound
+    )
+    tracemalloc.start()
+    try:
+        error = await failure(http)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert type(error) is DataError
+    assert parts.taken < len(bomb)
+    assert peak < 5 * bound
+
+
+@pytest.mark.parametrize(
+    "sent", [b"", b"\0\0", b"planted", gzip.compress(b"{}") + b"planted", gzip.compress(b"{}")[:-1], b"\x1f\x8b"]
+)
+async def test_what_is_not_whole_gzip_is_not_believed(sent: bytes) -> None:
+    http = client(lambda _: httpx.Response(200, stream=Parts(sent, 5), headers={"Content-Encoding": "gzip"}))
+    assert type(await failure(http)) is UnavailableError
+
+
+class Parts(httpx.AsyncByteStream):
+    """A body that comes in parts of `size` bytes; `taken` counts them."""
+
+    def __init__(self, body: bytes, size: int) -> None:
+        self._body = body
+        self._size = size
+        self.taken = 0
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while self.taken < len(self._body):
+            part = self._body[self.taken : self.taken + self._size]
+            self.taken += len(part)
+            yield part
+
+
+async def test_a_large_body_is_looked_at_beside_the_event_loop_and_a_small_one_is_not() -> None:
+    seen: list[bool] = []
+    loop_thread = threading.get_ident()
+
+    def examine(_body: bytes) -> None:
+        seen.append(threading.get_ident() == loop_thread)
+
+    for size in (LARGE_BODY_BYTES, LARGE_BODY_BYTES + 1):
+        http = client(lambda _, size=size: httpx.Response(200, content=b" " * size))
+        await http.read(Call("GET", FEED), WHO, examine=examine)
+    assert seen == [True, False]
+
+
+async def test_a_large_page_is_understood_beside_the_event_loop() -> None:
+    bench = Bench()
+    # As many vouchers as one answer may list, and a second's worth of work in it.
+    items = [{**VOUCHER, "voucher_id": f"V-{number}"} for number in range(MAXIMUM_ENTRIES_A_WHOLE)]
+    body = encode(summary(*items))
+    assert len(body) > LARGE_BODY_BYTES
+    turns = 0
+    done = asyncio.Event()
+
+    async def count() -> None:
+        nonlocal turns
+        while not done.is_set():
+            turns += 1
+            await anyio.lowlevel.checkpoint()
+
+    counting = asyncio.create_task(count())
+    page = await bench.source.understand(resource("vouchers"), body)
+    done.set()
+    await counting
+    assert len(page.entries) == MAXIMUM_ENTRIES_A_WHOLE
+    assert turns > 10
+    small = encode(summary(VOUCHER))
+    assert await bench.source.understand(resource("vouchers"), small) == bench.source.normalise(
+        resource("vouchers"), small
+    )
+
+
 async def test_an_encoding_that_was_not_asked_for_is_refused() -> None:
     encoded = {"Content-Encoding": "zstd"}
     error = await failure(client(lambda _: httpx.Response(200, stream=BrokenStream(), headers=encoded)))
@@ -185,8 +282,8 @@ async def test_the_wish_to_wait_is_kept(status: int, header: str) -> None:
         ("68", UnavailableError),
         ("91", UnavailableError),
         ("96", UnavailableError),
-        ("77", DataError),
-        ("planted", DataError),
+        ("77", UnavailableError),
+        ("planted", UnavailableError),
     ],
 )
 async def test_errors_of_the_lending_core_come_as_200(code: str, kind: type[ConnectorError]) -> None:
@@ -277,7 +374,7 @@ async def test_a_redirect_is_not_followed() -> None:
         seen.append(request)
         return httpx.Response(302, headers={"Location": "http://127.0.0.1:1/elsewhere"})
 
-    assert type(await failure(client(answer))) is DataError
+    assert type(await failure(client(answer))) is UnavailableError
     assert len(seen) == 1
 
 
@@ -294,7 +391,7 @@ async def test_no_cookie_travels_from_one_holder_to_another() -> None:
     assert seen == [None, None, None]
 
 
-@pytest.mark.parametrize("etag", ["x" * 257, "\u00e9", '"tab\there"'])
+@pytest.mark.parametrize("etag", ["x" * (MAXIMUM_ETAG_CHARACTERS + 1), "\u00e9", '"tab\there"'])
 async def test_an_odd_etag_is_not_kept(etag: str) -> None:
     http = client(lambda _: httpx.Response(200, content=b"{}", headers=[(b"etag", etag.encode())]))
     assert (await http.read(Call("GET", "/me"), WHO)).etag is None

@@ -182,7 +182,13 @@ async def test_a_number_of_another_form_is_refused_without_repeating_it(msisdn: 
 
 
 @pytest.mark.parametrize(
-    "extras", [{}, {"challenge_id": 1, "channel": "SMS"}, {"challenge_id": "c", "channel": "planted"}]
+    "extras",
+    [
+        {},
+        {"challenge_id": 1, "channel": "SMS"},
+        {"challenge_id": "c", "channel": "planted"},
+        {"challenge_id": "\ud83d", "channel": "SMS"},
+    ],
 )
 async def test_a_challenge_that_is_not_understood_is_told(extras: dict[str, Any]) -> None:
     bench, holder = Bench(), Holder()

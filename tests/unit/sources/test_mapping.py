@@ -183,6 +183,7 @@ def test_codes_of_an_order_that_are_new_to_us_are_kept_and_flagged() -> None:
 
 def test_an_inquiry_is_loans_then_instalments_then_repayments() -> None:
     second = {**deepcopy(LOAN), "LOAN_ID": "L-2", "STATUS": "CLOSED", "CLOSED_ON": "10-03-2026"}
+    second["REPAYMENTS"][0]["REPAYMENT_ID"] = "RP-2"
     records: list[Any] = [
         entry.record for entry in read("loan", inquiry(LOAN, second)).entries if isinstance(entry, Entry)
     ]
@@ -259,7 +260,6 @@ def test_the_profile_is_read() -> None:
         ({"minor": 0}, "minor: not a boolean"),
         ({"minor": None}, "minor: not a boolean"),
         ({"tier": None}, "tier: not a string"),
-        ({"accounts": [{"iban": "planted", "status": "A"}]}, "accounts.0.iban: of another form"),
         ({"accounts": None}, "accounts: not a list"),
     ],
 )
@@ -283,6 +283,11 @@ def test_a_profile_is_never_guessed(change: dict[str, Any], fault: str) -> None:
         ("1e3", "1000.00"),
         ("1.5E+2", "150.00"),
         ("15e-1", "1.50"),
+        ("-2500.500", "-2500.50"),
+        ("-2500.50000000000000000000000000000000000000000000000000", "-2500.50"),
+        ("1.100", "1.10"),
+        ("0e999999999", "0.00"),
+        ("0e-999999999", "0.00"),
         ("0", "0.00"),
         ("-0.00", "0.00"),
         ("0e5", "0.00"),
@@ -305,7 +310,15 @@ def test_amounts_are_exact_and_have_two_decimals(stated: str, exact: str) -> Non
         ("true", "not a JSON number"),
         ("[1]", "not a JSON number"),
         ("0.105", "more than 2 decimals"),
-        ("1.100", "more than 2 decimals"),
+        ("1.101", "more than 2 decimals"),
+        ("1e-999999999", "more than 2 decimals"),
+        ("1e400", "more than 15 significant digits"),
+        ("1e999999999", "more than 15 significant digits"),
+        ("1e99999999999999999999", "not a JSON number"),
+        ("NaN", "not a JSON number"),
+        ("-Infinity", "not a JSON number"),
+        ("9" * 310, "not a JSON number"),
+        ("9" * 50, "more than 15 significant digits"),
         ("1e-3", "more than 2 decimals"),
         ("12345678901234.56", "more than 15 significant digits"),
         ("10000000000000", "more than 15 significant digits"),
@@ -335,11 +348,63 @@ def test_every_amount_of_15_digits_comes_through(paisas: int) -> None:
     assert entry.record.amount.as_tuple().exponent == -2
 
 
-@pytest.mark.parametrize("stated", ["25,000.00", "25000.001", "1e3", " 1.00", "", "PKR 1.00", "\u0661.00", "NaN"])
+@pytest.mark.parametrize("stated", ["25,000.00", "1e3", " 1.00", "", "PKR 1.00", "\u0661.00", "NaN", "1." + "0" * 63])
 def test_amount_texts_have_one_form(stated: str) -> None:
     entry = one("loan", {**LOAN, "PRINCIPAL": stated})
     assert isinstance(entry, Unreadable)
-    assert entry.reason == "PRINCIPAL: not an amount with 2 decimals"
+    assert entry.reason == "PRINCIPAL: not a decimal number"
+
+
+@pytest.mark.parametrize(
+    ("stated", "fault"),
+    [("25000.001", "more than 2 decimals"), ("10000000000000.00", "more than 15 significant digits")],
+)
+def test_amount_texts_that_cannot_be_exact_are_unreadable(stated: str, fault: str) -> None:
+    for name, field in (("loan", "PRINCIPAL"), ("holdings", "marketValue"), ("orders", "amount")):
+        entry = one(name, {**ENVELOPES[name][1], field: stated})
+        assert isinstance(entry, Unreadable)
+        assert entry.reason == f"{field}: {fault}"
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "attribute", "stated", "exact"),
+    [
+        ("loan", "PRINCIPAL", "principal", "25000.5000", "25000.50"),
+        ("loan", "PRINCIPAL", "principal", "25000", "25000.00"),
+        ("holdings", "marketValue", "market_value", "6485.310", "6485.31"),
+        ("holdings", "units", "quantity", "123.456700000000", "123.45670000"),
+        ("holdings", "units", "quantity", "0000123.4567", "123.45670000"),
+        ("orders", "limitPrice", "limit_price", "86.0000000000", "86.00000000"),
+        ("nav", "nav", "nav", "52.531000010", "52.53100001"),
+        ("authorizations", "amount", "amount", "@-5022.000", "-5022.00"),
+        ("authorizations", "original_amount", "original_amount", "@-18.12500", "-18.125"),
+        ("bills", "amount_after_due", "amount_after_due", "@1990.5000", "1990.50"),
+        ("bookings", "total", "total", "@1050.000", "1050.00"),
+        ("points", "points", "points", "@5.0", "5"),
+        ("points", "points", "points", "@-1.2e3", "-1200"),
+        ("points", "id", "entry_id", "@7.00", "7"),
+        ("vouchers", "points", "points", "@100.0", "100"),
+        ("orders", "placedAt", "placed_at_source", "@1772181000123.0", "1772181000123"),
+    ],
+)
+def test_the_value_decides_and_not_its_literal(name: str, field: str, attribute: str, stated: str, exact: str) -> None:
+    entry = one(name, {**ENVELOPES[name][1], field: stated})
+    assert isinstance(entry, Entry)
+    assert str(getattr(entry.record, attribute)) == exact
+
+
+@pytest.mark.parametrize("stated", ["@5.5", "@5e-1", "@1e999999999", "@1e-999999999", "@1e30", "@true", "5"])
+def test_points_are_whole_numbers(stated: str) -> None:
+    entry = one("points", {**POINTS, "points": stated})
+    assert isinstance(entry, Unreadable)
+    assert entry.reason in {"points: not a whole number", "points: out of range"}
+
+
+@pytest.mark.parametrize("stated", ["-1", "1.000000001", "1" * 17])
+def test_units_that_cannot_be_exact_are_unreadable(stated: str) -> None:
+    entry = one("holdings", {**ENVELOPES["holdings"][1], "units": stated})
+    assert isinstance(entry, Unreadable)
+    assert entry.reason.startswith("units: ")
 
 
 # ── Times and dates ─────────────────────────────────────────────────────────────────────────────────────────────────

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -19,10 +20,14 @@ from connector.errors import (
     RetryableError,
     UnavailableError,
 )
+from connector.limits import ASSUMED_ACCESS_SECONDS, MAXIMUM_ACCESS_SECONDS, MAXIMUM_REFRESH_SECONDS
 from connector.ports import PageRequest, RawPage
+from connector.sources.zindigi.grant import read_grant
 from connector.sources.zindigi.http import Credentials
+from connector.sources.zindigi.refusals import Answer
 from tests.support.scripted_bank import ACCOUNT, Bench, assert_nothing_planted, refused, reply, resource
 from tests.support.virtual_clock import settle
+from tests.support.wire_samples import encode
 
 pytestmark = pytest.mark.anyio
 
@@ -237,9 +242,6 @@ REFRESH_REFUSALS: list[tuple[httpx.Response, str]] = [
     (refused(401, "REFRESH_EXPIRED"), "otp"),
     (refused(401, "REFRESH_REUSED"), "otp"),
     (refused(401, "SESSION_ENDED"), "otp"),
-    (refused(401, "SOMETHING_NEW"), "otp"),
-    (refused(403, "SOMETHING_NEW"), "otp"),
-    (refused(401, "PIN_INVALID"), "pin"),
     (refused(403, "DEVICE_UNBOUND"), "device"),
     (refused(423, "LOCKED", until="2026-03-01T05:00:00Z"), "locked"),
     (refused(426, "APP_UPGRADE_REQUIRED", minimum="5.0.0"), "app_upgrade"),
@@ -327,8 +329,104 @@ async def test_a_forbidden_surface_is_told_and_nothing_else_happens(bench: Bench
     await fetch(bench)
 
 
-@pytest.mark.parametrize("field", ["access_token", "refresh_token", "expires_in", "refresh_expires_in"])
-@pytest.mark.parametrize("value", [None, "", [], "planted\n", True, -1])
+FIREWALL = httpx.Response(403, content=b"<html>planted</html>", headers={"Content-Type": "text/html"})
+NOT_THE_BANK: list[httpx.Response] = [
+    FIREWALL,
+    httpx.Response(401, content=b"<html>planted</html>"),
+    httpx.Response(423, content=b""),
+    httpx.Response(426, content=b"{}"),
+    httpx.Response(302, headers={"Location": "https://portal.example.invalid"}),
+    httpx.Response(200, content=b"<html>planted</html>"),
+    httpx.Response(203, content=b""),
+    refused(401, "SOMETHING_NEW"),
+    refused(401, "PIN_INVALID"),
+    refused(401, "TOKEN_EXPIRED"),
+    refused(403, "SURFACE_FORBIDDEN"),
+    refused(403, "SOMETHING_NEW"),
+]
+
+
+@pytest.mark.parametrize("answer", NOT_THE_BANK)
+async def test_what_is_not_of_the_contract_never_ends_a_session_at_a_refresh(
+    bench: Bench, answer: httpx.Response
+) -> None:
+    bench.hold_session(expires_in_seconds=0)
+    bench.bank.add("POST", "/auth/refresh", answer)
+    with pytest.raises(UnavailableError) as caught:
+        await fetch(bench)
+    assert_nothing_planted(str(caught.value))
+    assert bench.vault.sessions[ACCOUNT].generation == 1
+    bench.clock.jump(60)
+    await fetch(bench)
+    assert bench.vault.sessions[ACCOUNT].generation == 2
+
+
+@pytest.mark.parametrize("answer", [FIREWALL, refused(401, "SOMETHING_NEW"), httpx.Response(401, content=b"<html>")])
+async def test_what_is_not_of_the_contract_rotates_no_token_on_a_read(bench: Bench, answer: httpx.Response) -> None:
+    bench.hold_session()
+    for _ in range(5):
+        bench.bank.add("GET", PATH, answer)
+        with pytest.raises(UnavailableError):
+            await fetch(bench)
+    assert bench.bank.count("/auth/refresh") == 0
+    await fetch(bench)
+
+
+ODD_LIVES: list[Any] = [
+    None, "", [], "planted\n", "600", True, -1, 0, 400_000_000, 10**15, "@600.5", "@1e400", "@1e999999999", "@NaN", {},
+    "@" + "9" * 400, "@-1e999999999", "absent",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("life", ODD_LIVES)
+async def test_a_grant_is_used_whatever_its_lives_look_like(bench: Bench, life: Any) -> None:
+    bench.hold_session(expires_in_seconds=0)
+    grant = {**json.loads(bench.bank.grant().content), "expires_in": life, "refresh_expires_in": life}
+    if life == "absent":
+        del grant["expires_in"], grant["refresh_expires_in"]
+    bench.bank.add("POST", "/auth/refresh", httpx.Response(200, content=encode(grant)))
+    asked_at = bench.clock.now()
+    await fetch(bench)
+    stored = bench.vault.sessions[ACCOUNT]
+    assert stored.generation == 2
+    assert stored.access_expires_at - asked_at == timedelta(seconds=ASSUMED_ACCESS_SECONDS)
+    assert stored.refresh_expires_at is None
+
+
+@pytest.mark.parametrize(
+    ("access", "refresh", "seconds"),
+    [
+        ("@600.0", "@2592000.0", 600),
+        (600, 1, 600),
+        (1, MAXIMUM_REFRESH_SECONDS, 1),
+        (MAXIMUM_ACCESS_SECONDS, 600, MAXIMUM_ACCESS_SECONDS),
+        (MAXIMUM_ACCESS_SECONDS + 1, 600, ASSUMED_ACCESS_SECONDS),
+    ],
+)
+def test_lives_that_can_be_used_are_kept(access: Any, refresh: Any, seconds: int) -> None:
+    body = encode({"access_token": "a", "refresh_token": "r", "expires_in": access, "refresh_expires_in": refresh})
+    grant = read_grant(Answer(200, body))
+    assert grant.expires_in == seconds
+    assert grant.refresh_expires_in == int(float(str(refresh).removeprefix("@")))
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Date": "Fri, 31 Dec 9999 23:59:59 -1400", "Retry-After": "9" * 400},
+        {"Date": "Sat, 01 Jan 0000 00:00:00 GMT", "Retry-After": "Fri, 31 Dec 9999 23:59:59 -1400"},
+        {"Date": "Sat, 01 Jan 99999999999999999999 00:00:00 GMT", "ETag": "\x00", "Content-Type": "text/html"},
+    ],
+)
+async def test_no_header_loses_a_grant(bench: Bench, headers: dict[str, str]) -> None:
+    bench.hold_session(expires_in_seconds=0)
+    bench.bank.add("POST", "/auth/refresh", httpx.Response(200, content=bench.bank.grant().content, headers=headers))
+    await fetch(bench)
+    assert bench.vault.sessions[ACCOUNT].generation == 2
+
+
+@pytest.mark.parametrize("field", ["access_token", "refresh_token"])
+@pytest.mark.parametrize("value", [None, "", [], "planted\n", True, -1, "planted" * 2000])
 async def test_a_grant_that_is_not_understood_is_no_matter_of_the_resource(
     bench: Bench, field: str, value: Any
 ) -> None:

@@ -42,6 +42,8 @@ IDENTIFIES = {
     "nav": "date",
 }
 """The field that an entry is named by; else `id`."""
+OTHERS: dict[str, Any] = {"points": 8, "nav": "2026-02-26"}
+"""What names another entry, where it is no text."""
 
 
 @pytest.mark.parametrize("shift", SHIFTS)
@@ -50,6 +52,7 @@ def test_one_shifted_field_is_named(name: str, field: str, shift: str) -> None:
     wrap, item = ENVELOPES[name]
     shifted, whole = deepcopy(item), deepcopy(item)
     SHIFTS[shift](shifted, field)
+    whole[IDENTIFIES.get(name, "id")] = OTHERS.get(name, "another")
     page = read(name, wrap(shifted, whole) if name != "loan" else wrap(shifted))
     bad = page.entries[0]
     assert isinstance(bad, Unreadable)

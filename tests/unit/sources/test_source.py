@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime
 
 import anyio
 import pytest
@@ -107,3 +107,20 @@ async def test_the_virtual_clock_wakes_in_order() -> None:
             if not clock._auto_advance:
                 await clock.advance(60)
         assert woken == [(0, 0.0), (10, 10.0), (20, 20.0), (30, 30.0)]
+
+
+@pytest.mark.parametrize(
+    ("header", "instant"),
+    [
+        ("Sun, 01 Mar 2026 04:30:00 GMT", datetime(2026, 3, 1, 4, 30, tzinfo=UTC)),
+        ("Fri, 31 Dec 9999 23:59:59 -1400", None),
+        ("planted", None),
+    ],
+)
+async def test_the_profile_says_when_the_bank_served_it(header: str, instant: datetime | None) -> None:
+    bench = Bench()
+    bench.hold_session()
+    bench.bank.always("GET", "/me", reply(200, ME, Date=header))
+    profile = await bench.source.fetch_profile(ACCOUNT)
+    assert profile is not None
+    assert profile.served_at == instant
