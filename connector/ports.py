@@ -21,10 +21,10 @@ class Clock(Protocol):
         """The present UTC instant."""
 
     def monotonic(self) -> float:
-        """Seconds on a clock that never goes back, with no meaning but differences."""
+        """Seconds on a clock that never goes back and goes on in a suspend, with no meaning but differences."""
 
     async def sleep(self, seconds: float) -> None:
-        """Wait that long; 0 or less yields once."""
+        """Wait that long by `monotonic`; 0 or less yields once. Made up for within seconds of waking from a suspend."""
 
 
 # ── Source ──────────────────────────────────────────────────────────────────────────────────────────────────────────

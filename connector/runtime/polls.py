@@ -51,7 +51,12 @@ def choose_depth(
     if resource.kind.feed is Feed.WHOLE:
         return Depth.WHOLE
     swept_at = memory.meta.swept_at
-    due = swept_at is None or now >= swept_at + timedelta(seconds=intervals.reconcile_interval_seconds)
+    # A time of a clock that ran ahead is none: it would put off the next complete read until the clock is there.
+    due = (
+        swept_at is None
+        or swept_at > now
+        or now >= swept_at + timedelta(seconds=intervals.reconcile_interval_seconds)
+    )
     return Depth.RECONCILE if due or not live or memory.suspicion or memory.accept_removals else Depth.HEAD
 
 
