@@ -5,7 +5,7 @@ Each says what an implementer must, may and must not do, so that a new one can b
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Protocol
@@ -90,6 +90,19 @@ class Page:
     total: int | None = None
 
 
+Intend = Callable[[str, int, int], Awaitable[None]]
+"""Make durable, by whoever owns the account's shard, that the session of an account id and generation is about to be
+replaced within so many seconds. Raises ConnectorError: the bank must not be asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRefresh:
+    """What an earlier owner left: it may be replacing the session of `generation`, for `deadline_seconds` at most."""
+
+    generation: int
+    deadline_seconds: int
+
+
 class Source(Protocol):
     """An access route to the bank.
 
@@ -117,6 +130,19 @@ class Source(Protocol):
         """Bytes to canonical entries. Pure.
 
         Raises: DataError where the page as a whole cannot be understood; a single bad entry is an `Unreadable`.
+        """
+
+    async def tell_time(self) -> datetime | None:
+        """The bank's own clock, asked without credentials and about no account; None: it answers and tells no time.
+
+        Raises: RetryableError, DataError.
+        """
+
+    def take_charge(self, account_id: str, intend: Intend, left_open: OpenRefresh | None = None) -> None:
+        """From here on ask `intend` before each replacement of the account's session: two owners must not both do it.
+
+        A session of the generation that was `left_open` is not replaced before that deadline has gone by in full, and
+        then only where the vault still holds no newer one. Where nobody took charge, sessions are replaced unasked.
         """
 
     async def log_out(self, account_id: str) -> None:

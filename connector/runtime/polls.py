@@ -13,6 +13,7 @@ from connector.errors import ConsentError
 from connector.events import Provenance
 from connector.observe import Depth, Known, Observation, observe
 from connector.ports import Clock, Resource, Source
+from connector.runtime.clock_watch import ClockWatch
 from connector.runtime.commit_loop import CommitLoop
 from connector.runtime.memory import AccountMemory, ResourceMemory, resources_of
 from connector.runtime.poller import Gate, Poller, Reading
@@ -53,9 +54,7 @@ def choose_depth(
     swept_at = memory.meta.swept_at
     # A time of a clock that ran ahead is none: it would put off the next complete read until the clock is there.
     due = (
-        swept_at is None
-        or swept_at > now
-        or now >= swept_at + timedelta(seconds=intervals.reconcile_interval_seconds)
+        swept_at is None or swept_at > now or now >= swept_at + timedelta(seconds=intervals.reconcile_interval_seconds)
     )
     return Depth.RECONCILE if due or not live or memory.suspicion or memory.accept_removals else Depth.HEAD
 
@@ -88,25 +87,30 @@ async def _commit(
 class Polls:
     """Runs polls against one source and commits what they show."""
 
-    def __init__(self, source: Source, poller: Poller, clock: Clock, timetable: Timetable) -> None:
+    def __init__(self, source: Source, poller: Poller, clock: Clock, timetable: Timetable, watch: ClockWatch) -> None:
         self._source = source
         self._poller = poller
         self._clock = clock
         self._timetable = timetable
+        self.watch = watch
         self.counts = PollCounts()
 
     def gate(self, account: AccountMemory, domain: str) -> str:
         """The consent id under which `domain` of `account` may be read now.
 
         Raises:
-            ConsentError: it may not: no consent, paused, removed, or waiting for the holder.
+            ConsentError: it may not: no consent, paused, removed, waiting for the holder, or the clock is in doubt.
         """
         link = account.link
         if link is None or link.removed or link.paused or account.halted:
             raise ConsentError(f"{account.account_id} is not to be read now: unlinked, paused or closing")
         if domain not in link.domains:
             raise ConsentError(f"the link of {account.account_id} does not ask for {domain}")
-        return require_consent(link.consent, domain, self._clock.now()).consent_id
+        doubt = self.watch.look()
+        if doubt.doubtful:
+            raise ConsentError("the clock is in doubt: nothing is read until it is known what time it is")
+        now = self._clock.now()
+        return require_consent(link.consent, domain, now, latest=doubt.latest(now)).consent_id
 
     def gate_resource(self, account: AccountMemory, domain: str, name: str) -> str:
         """As `gate`, for one resource: it is refused, too, once the login no longer holds it."""

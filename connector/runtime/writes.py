@@ -12,7 +12,7 @@ from connector.events import Provenance, Sighting
 from connector.links import Link
 from connector.observe import NOTHING_SUSPECTED, Depth, Observation, Suspicion
 from connector.parties import PartyNaming
-from connector.ports import Resource
+from connector.ports import OpenRefresh, Resource
 from connector.runtime.memory import AccountMemory, ResourceMemory
 from connector.runtime.packing import Opened
 from connector.runtime.poller import Reading
@@ -25,8 +25,8 @@ class Write:
 
     `opened` is the resource's window as committed, `changes` what is different, `meta` what else will be remembered;
     `kind` is None for what is not read from the bank. A write that `opens` opens a stream that is new or closed.
-    `closes` is the reason for which the stream ends. `gated` writes pass the consent gate again before they are
-    committed.
+    `closes` is the reason for which the stream ends. `refresh` and `confirmed_at` go into the head. `gated` writes pass
+    the consent gate again before they are committed.
     """
 
     account: AccountMemory
@@ -50,6 +50,8 @@ class Write:
     links: tuple[Link, ...] = ()
     commands_applied: tuple[str, ...] = ()
     gated: bool = True
+    refresh: OpenRefresh | None = None
+    confirmed_at: datetime | None = None
 
     @property
     def resources_expected(self) -> frozenset[str]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 
 from connector.domains.model import Profile
-from connector.ports import Clock, Page, PageRequest, RawPage, Resource, Session, Vault
+from connector.ports import Clock, Intend, OpenRefresh, Page, PageRequest, RawPage, Resource, Session, Vault
 from connector.sources.zindigi.http import BankHttp, Body, Credentials
 from connector.sources.zindigi.login import AskOtp, AskPin, Login
 from connector.sources.zindigi.options import ZindigiOptions
@@ -61,6 +62,13 @@ class ZindigiSource:
 
     def normalise(self, resource: Resource, body: bytes) -> Page:
         return surfaces()[resource.kind.name].read(resource, body)
+
+    async def tell_time(self) -> datetime | None:
+        # Whatever it says to that, it says when.
+        return (await self._bank.exchange(Call("HEAD", "/auth/session"))).served_at
+
+    def take_charge(self, account_id: str, intend: Intend, left_open: OpenRefresh | None = None) -> None:
+        self._keeper.take_charge(account_id, intend, left_open)
 
     async def log_out(self, account_id: str) -> None:
         await self._keeper.log_out(account_id)
