@@ -136,7 +136,7 @@ class ClockDoubt:
 
     @property
     def wants_answer(self) -> bool:
-        """Should the bank be asked for its time? In doubt, and where something waits to be done for want of its word."""
+        """Should the bank be asked for its time? In doubt, and where something waits for its word."""
         return self._ask_bank and (self.doubtful or (self._awaited and not self._heard))
 
     def latest(self, now: datetime) -> datetime:

@@ -1,4 +1,4 @@
-"""Clock watch: looks at the host's clocks, asks the bank for its time where there is doubt, and says what comes of it."""
+"""Clock watch: looks at the host's clocks, asks the bank for its time where there is doubt, says what comes of it."""
 
 from __future__ import annotations
 
@@ -77,9 +77,7 @@ class ClockWatch:
         if doubt.doubtful != self._was_doubtful:
             self._was_doubtful = doubt.doubtful
             if doubt.doubtful:
-                self._log.warning(
-                    "clock_doubted", remedy="nothing is read until two clocks agree: check the host's NTP"
-                )
+                self._log.warning("clock_doubted", remedy="reading waits until two clocks agree: check NTP")
             else:
                 self._log.info("clock_believed")
         if doubt.bank_ahead_seconds is not None and now.elapsed >= self._remind_at:
