@@ -175,6 +175,9 @@ class Vault(Protocol):
     Every write is durable when it returns. Nothing is stored in clear.
     """
 
+    async def find_account(self, holder_identifier: str) -> str | None:
+        """The account id that a holder (E.164 msisdn) was given before; nothing is made."""
+
     async def account_for(self, holder_identifier: str) -> str:
         """The opaque account id of a holder (E.164 msisdn): the one given before, else a new random one."""
 
