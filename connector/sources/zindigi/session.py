@@ -159,8 +159,9 @@ class SessionKeeper:
         """End the session upstream as far as it will go, and never use it again. The vault is the caller's."""
         account = self._account(account_id)
         if account.refresh is not None:
-            with contextlib.suppress(ConnectorError):
-                await asyncio.shield(account.refresh)
+            with contextlib.suppress(ConnectorError, TimeoutError):
+                async with asyncio.timeout_at(account.patience_until):
+                    await asyncio.shield(account.refresh)
         with contextlib.suppress(ConnectorError):
             await self.authorised(account_id, self._end)
         generation = account.session.generation if account.session else account.blocked_generation
