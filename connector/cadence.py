@@ -115,7 +115,8 @@ class Bounds:
 class PastReads:
     """What earlier reads of a resource left.
 
-    `last_at`: when the last good one began (None: none that is known). `pace`: by how much its head interval is
+    `last_at`: when the last good one began (None: none that is known; one that lies ahead of the clock tells nothing,
+    and counts as none). `pace`: by how much its head interval is
     multiplied at present. `unconfirmed`: the last one wants another complete one soon.
     """
 
@@ -139,7 +140,7 @@ def next_turn(
     """
     if isinstance(mode, Off):
         return None
-    if reads.last_at is None:
+    if reads.last_at is None or reads.last_at > now:
         return now
     soonest = bounds.soonest_seconds(intervals)
     if isinstance(mode, Live):
@@ -154,7 +155,7 @@ def next_turn(
 def latest_turn(
     mode: Live | DailySnapshot | PeriodicSnapshot, intervals: Intervals, last_at: datetime, bounds: Bounds, share: float
 ) -> datetime:
-    """By when a resource last read at `last_at` is read again if all goes well."""
+    """By when a resource last read at `last_at`, which has passed, is read again if all goes well."""
     if isinstance(mode, Live):
         return last_at + timedelta(seconds=bounds.slowest_seconds(intervals))
     return next_slot(mode, last_at, bounds, share)

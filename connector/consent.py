@@ -32,8 +32,11 @@ class Consent:
     status: ConsentStatus = "AUTH"
 
 
-def require_consent(consent: Consent | None, domain: str, at: datetime) -> Consent:
+def require_consent(consent: Consent | None, domain: str, at: datetime, *, latest: datetime | None = None) -> Consent:
     """The consent that lets `domain` be read, or committed, at the instant `at`.
+
+    `latest` is an instant that is known to have come, though the clock may have been set back since: what had ended by
+    then stays ended.
 
     Raises:
         ConsentError: there is none, it was withdrawn, `at` is outside it, or it does not name the domain.
@@ -44,7 +47,7 @@ def require_consent(consent: Consent | None, domain: str, at: datetime) -> Conse
         raise ConsentError(f"consent {consent.consent_id} is {consent.status}, not AUTH")
     if at < consent.valid_from:
         raise ConsentError(f"consent {consent.consent_id} begins only at {consent.valid_from.isoformat()}")
-    if at >= consent.valid_until:
+    if max(at, latest or at) >= consent.valid_until:
         raise ConsentError(f"consent {consent.consent_id} ended at {consent.valid_until.isoformat()}")
     if domain not in consent.domains:
         raise ConsentError(f"consent {consent.consent_id} does not cover {domain}")

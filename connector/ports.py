@@ -5,7 +5,7 @@ Each says what an implementer must, may and must not do, so that a new one can b
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Protocol
@@ -21,10 +21,10 @@ class Clock(Protocol):
         """The present UTC instant."""
 
     def monotonic(self) -> float:
-        """Seconds on a clock that never goes back, with no meaning but differences."""
+        """Seconds on a clock that never goes back and goes on in a suspend, with no meaning but differences."""
 
     async def sleep(self, seconds: float) -> None:
-        """Wait that long; 0 or less yields once."""
+        """Wait that long by `monotonic`; 0 or less yields once. Made up for within seconds of waking from a suspend."""
 
 
 # ── Source ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -90,6 +90,19 @@ class Page:
     total: int | None = None
 
 
+Intend = Callable[[str, int, int], Awaitable[None]]
+"""Make durable, by whoever owns the account's shard, that the session of an account id and generation is about to be
+replaced within so many seconds. Raises ConnectorError: the bank must not be asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRefresh:
+    """What an earlier owner left: it may be replacing the session of `generation`, for `deadline_seconds` at most."""
+
+    generation: int
+    deadline_seconds: int
+
+
 class Source(Protocol):
     """An access route to the bank.
 
@@ -128,6 +141,19 @@ class Source(Protocol):
         Raises: as `normalise`.
         """
 
+    async def tell_time(self) -> datetime | None:
+        """The bank's own clock, asked without credentials and about no account; None: it answers and tells no time.
+
+        Raises: RetryableError, DataError.
+        """
+
+    def take_charge(self, account_id: str, intend: Intend, left_open: OpenRefresh | None = None) -> None:
+        """From here on ask `intend` before each replacement of the account's session: two owners must not both do it.
+
+        A session of the generation that was `left_open` is not replaced before that deadline has gone by in full, and
+        then only where the vault still holds no newer one. Where nobody took charge, sessions are replaced unasked.
+        """
+
     async def log_out(self, account_id: str) -> None:
         """End the session upstream, as far as it will go; never raises for a bank that is away."""
 
@@ -158,6 +184,9 @@ class Vault(Protocol):
 
     Every write is durable when it returns. Nothing is stored in clear.
     """
+
+    async def find_account(self, holder_identifier: str) -> str | None:
+        """The account id that a holder (E.164 msisdn) was given before; nothing is made."""
 
     async def account_for(self, holder_identifier: str) -> str:
         """The opaque account id of a holder (E.164 msisdn): the one given before, else a new random one."""

@@ -111,10 +111,18 @@ StreamStatus = Literal["new", "backfilling", "live", "closed"]
 
 @dataclass(frozen=True, slots=True)
 class StreamHead:
-    """The head of one stream: written by every commit that touches it."""
+    """The head of one stream: written by every commit that touches it.
+
+    In an account's lifecycle stream, `refresh_generation` is that of the bank session that was last about to be
+    replaced, within `refresh_deadline_seconds`. In a shard's own, `confirmed_at` is the latest instant of which two
+    clocks agreed that it had come.
+    """
 
     sequence: int = 0
     commit_number: int = 0
     stream_version: int = 0
     status: StreamStatus = "new"
     resources: Mapping[str, ResourceMeta] = field(default_factory=dict)
+    refresh_generation: int | None = None
+    refresh_deadline_seconds: int | None = None
+    confirmed_at: datetime | None = None

@@ -74,6 +74,15 @@ class SqliteVault:
         connection = await anyio.to_thread.run_sync(_open_file, path, sealer)
         return cls(connection, sealer, token_key)
 
+    async def find_account(self, holder_identifier: str) -> str | None:
+        holder = keyed_token(self._token_key, holder_identifier)
+
+        def work(connection: sqlite3.Connection) -> str | None:
+            row = connection.execute("SELECT account_id FROM account WHERE holder_token = ?", (holder,)).fetchone()
+            return None if row is None else str(row[0])
+
+        return await self._run(work, writes=False)
+
     async def account_for(self, holder_identifier: str) -> str:
         holder = keyed_token(self._token_key, holder_identifier)
 

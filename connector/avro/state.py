@@ -115,6 +115,9 @@ def encode_head(head: StreamHead) -> bytes:
             "stream_version": head.stream_version,
             "status": head.status,
             "resources": resources,
+            "refresh_generation": head.refresh_generation,
+            "refresh_deadline_seconds": head.refresh_deadline_seconds,
+            "confirmed_at": head.confirmed_at,
         }
     )
 

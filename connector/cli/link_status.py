@@ -110,8 +110,10 @@ async def _told(reader: JournalReader) -> dict[str, str]:
 def _state(link: Link, told: str | None, now: datetime) -> str:
     if link.removed:
         return "removed"
-    if link.consent is None or not link.consent.valid_from <= now < link.consent.valid_until:
+    if link.consent is None or link.consent.status != "AUTH" or now >= link.consent.valid_until:
         return "consent ended"
+    if now < link.consent.valid_from:
+        return f"consent begins at {link.consent.valid_from:%Y-%m-%d %H:%MZ}"
     if link.paused:
         return "paused"
     return told.lower() if told else "active"

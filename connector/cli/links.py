@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Final
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Annotated, Final
 
 import anyio
 from cyclopts import App, Parameter
@@ -24,6 +25,10 @@ from connector.links import Command, CommandKind, Link
 from connector.master_key import read_master_key
 from connector.ports import JournalReader
 from connector.settings import Effective, Settings, nearest
+
+if TYPE_CHECKING:
+    from connector.sources.zindigi.source import ZindigiSource
+    from connector.vault import SqliteVault
 
 link_app = App(name="link", help="Connect accounts, say how they are read, and pause, resume or remove them.")
 
@@ -89,24 +94,59 @@ async def _connect(
 ) -> None:
     async with reading(settings, make=True) as reader:
         links = await known_links(reader)
-        account_id = await _log_in(settings, master_key, msisdn)
-        before = links.get(account_id)
-        name = label if label is not None else before.label if before else ""
-        if name and any(link.label == name and link.account_id != account_id for link in links.values()):
-            raise UsageError(f"--label {name}: another link has it")
-        link = Link(
-            account_id=account_id, generation=0, route=ROUTE, label=name, domains=consent.domains, consent=consent
-        )
-        await _command(reader, "connect", account_id, link=link, wait_seconds=wait_seconds)
+        async with _bank_and_vault(settings, master_key) as (source, vault):
+            # Whatever can be refused is refused before there is a session at the bank.
+            before = _named_before(links, await vault.find_account(msisdn), label)
+            account_id = await _log_in(source, msisdn)
+            name = label if label is not None else before.label if before else ""
+            link = Link(
+                account_id=account_id, generation=0, route=ROUTE, label=name, domains=consent.domains, consent=consent
+            )
+            command = Command(_command_id(), "connect", account_id, SystemClock().now(), link=link)
+            try:
+                await reader.append_command(command)
+            except BaseException:
+                if before is None or before.over:
+                    # Nobody would know of the session.
+                    with anyio.CancelScope(shield=True):
+                        await source.log_out(account_id)
+                        await vault.delete_session(account_id)
+                raise
+        await _wait_for(reader, command, wait_seconds)
     print(account_id)
 
 
-async def _log_in(settings: Settings, master_key: bytes, msisdn: str) -> str:
-    """Log the holder in, the session going to the vault; the account id."""
+def _named_before(links: Mapping[str, Link], account_id: str | None, label: str | None) -> Link | None:
+    """The link that the account has already.
+
+    Raises:
+        UsageError: another account's link has the label.
+    """
+    if label and any(link.label == label and link.account_id != account_id for link in links.values()):
+        raise UsageError(f"--label {label}: another link has it")
+    return links.get(account_id) if account_id is not None else None
+
+
+@asynccontextmanager
+async def _bank_and_vault(settings: Settings, master_key: bytes) -> AsyncIterator[tuple[ZindigiSource, SqliteVault]]:
     from connector.runtime.connector import source_options
-    from connector.sources.zindigi.login import OtpRequest
     from connector.sources.zindigi.source import ZindigiSource
     from connector.vault import SqliteVault
+
+    vault = await SqliteVault.open(settings.vault.path, master_key)
+    try:
+        source = ZindigiSource.over_network(source_options(settings), vault, SystemClock())
+        try:
+            yield source, vault
+        finally:
+            await source.close()
+    finally:
+        await vault.close()
+
+
+async def _log_in(source: ZindigiSource, msisdn: str) -> str:
+    """Log the holder in, the session going to the vault; the account id."""
+    from connector.sources.zindigi.login import OtpRequest
 
     async def ask_pin() -> str:
         return ask_secret("PIN:")
@@ -118,16 +158,7 @@ async def _log_in(settings: Settings, master_key: bytes, msisdn: str) -> str:
             say("The one-time password had expired; another one was sent.")
         return ask_secret(f"One-time password (sent by {request.channel}):")
 
-    vault = await SqliteVault.open(settings.vault.path, master_key)
-    try:
-        source = ZindigiSource.over_network(source_options(settings), vault, SystemClock())
-        try:
-            session = await source.log_in(msisdn, ask_pin, ask_otp)
-        finally:
-            await source.close()
-        return session.account_id
-    finally:
-        await vault.close()
+    return (await source.log_in(msisdn, ask_pin, ask_otp)).account_id
 
 
 @link_app.command(name="list")
@@ -295,16 +326,24 @@ async def _command(
     account_id: str,
     *,
     wait_seconds: float,
-    link: Link | None = None,
     domain: str | None = None,
     wished: Mapping[str, Mode | None] | None = None,
 ) -> None:
     """Append a command, and give a running connector a moment to apply it."""
-    clock = SystemClock()
-    named = f"cmd_{secrets.token_hex(16)}"
     modes = tuple((name, (wished or {})[name]) for name in sorted(wished or {}))
-    command = Command(named, kind, account_id, clock.now(), link=link, domain=domain, cadence=modes)
+    issued_at = SystemClock().now()
+    command = Command(_command_id(), kind, account_id, issued_at, domain=domain, cadence=modes)
     await reader.append_command(command)
+    await _wait_for(reader, command, wait_seconds)
+
+
+def _command_id() -> str:
+    return f"cmd_{secrets.token_hex(16)}"
+
+
+async def _wait_for(reader: JournalReader, command: Command, wait_seconds: float) -> None:
+    """Give a running connector a moment to apply a command."""
+    clock = SystemClock()
     deadline = clock.monotonic() + wait_seconds
     while await reader.command_pending(command.command_id):
         if clock.monotonic() >= deadline:

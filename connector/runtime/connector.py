@@ -18,6 +18,7 @@ from connector.errors import ConnectorError, FencedError, JournalError
 from connector.journal.choice import open_journal
 from connector.ports import Clock, Journal, Source, Vault
 from connector.runtime.backend import BackendLimits
+from connector.runtime.clock_watch import ClockWatch
 from connector.runtime.isolation import Isolation
 from connector.runtime.options import WorkerOptions
 from connector.runtime.poller import PollLimits
@@ -102,11 +103,12 @@ async def work(edges: Edges, options: WorkerOptions, reload: Callable[[], Settin
     """Work every shard until SIGTERM or SIGINT."""
     stop = anyio.Event()
     timetable = Timetable(options, edges.clock)
+    watch = ClockWatch(edges.clock, edges.source, bank_tells_time=options.bank_tells_time)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_heed_signals, stop, timetable, reload)
         async with anyio.create_task_group() as shards:
             for number in range(edges.journal.shard_count):
-                shards.start_soon(work_shard, number, edges, timetable, stop)
+                shards.start_soon(work_shard, number, edges, timetable, stop, watch)
         tasks.cancel_scope.cancel()
 
 
@@ -135,7 +137,7 @@ def adopt_cadence(timetable: Timetable, reload: Callable[[], Settings]) -> None:
     logger(__name__).info("cadence_adopted")
 
 
-async def work_shard(number: int, edges: Edges, timetable: Timetable, stop: anyio.Event) -> None:
+async def work_shard(number: int, edges: Edges, timetable: Timetable, stop: anyio.Event, watch: ClockWatch) -> None:
     """Work a shard; after an unknown outcome, take it up again from what the journal holds.
 
     While the journal is away that is tried again and again, but said only once.
@@ -153,6 +155,7 @@ async def work_shard(number: int, edges: Edges, timetable: Timetable, stop: anyi
             timetable=timetable,
             random=Random(),  # noqa: S311  # spreads load, guards nothing
             isolation=isolation,
+            clock_watch=watch,
         )
         try:
             await _run_unless_stopped(worker, stop)

@@ -139,12 +139,17 @@ class _Encoding:
     def sealed(self, kept: Kept, commit_number: int) -> Encoded:
         write, subject = self.write, self.write.account.subject
         touched = {change.after.entity_id for change in self.changes} | {entity.entity_id for entity in kept.rewritten}
-        head = StreamHead(
+        refresh = write.refresh
+        head = replace(
+            self.head,
             sequence=self.sequence,
             commit_number=commit_number,
             stream_version=self.stream_version,
             status=self.status,
             resources=self.resources,
+            refresh_generation=refresh.generation if refresh else self.head.refresh_generation,
+            refresh_deadline_seconds=refresh.deadline_seconds if refresh else self.head.refresh_deadline_seconds,
+            confirmed_at=write.confirmed_at or self.head.confirmed_at,
         )
         values = {
             entity_id: self._value(entity) if entity_id in touched else write.opened.values[entity_id]

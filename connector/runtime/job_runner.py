@@ -31,6 +31,9 @@ from connector.telemetry import logger
 REFUSED_SECONDS = 3600.0
 """How long a surface is left alone that the bank refuses although the holder's tier has it."""
 
+DOUBT_SECONDS = 15.0
+"""How soon it is tried again what the clock's being in doubt has put off."""
+
 
 class JobRunner:
     """Runs the jobs of one shard."""
@@ -57,6 +60,7 @@ class JobRunner:
         self._clock = clock
         self._options = options
         self._timetable = timetable
+        self._watch = polls.watch
         self._log = logger(__name__)
 
     async def run(self, job: Job, account: AccountMemory) -> None:
@@ -65,7 +69,8 @@ class JobRunner:
         Raises:
             JournalError: memory must be restored.
         """
-        wait = self._until_due(job, account)
+        doubtful = self._watch.look().doubtful
+        wait = DOUBT_SECONDS if doubtful else self._until_due(job, account)
         try:
             if wait is not None and wait <= 0:
                 wait = await self._attempt(job, account)
@@ -118,9 +123,9 @@ class JobRunner:
                 await self._sweep_resource(account, account.resources[waiting[0]])
 
     async def look_at_consent(self, account: AccountMemory) -> None:
-        """Close everything of an account whose consent ran out."""
+        """Close everything of an account whose consent ran out, once that is beyond doubt: it cannot be undone."""
         consent = account.link.consent if account.link is not None else None
-        if consent is not None and consent.status == "AUTH" and self._clock.now() >= consent.valid_until:
+        if consent is not None and consent.status == "AUTH" and self._watch.surely_past(consent.valid_until):
             await self._lifecycle.expire(account)
             await self.end_session(account)
 
@@ -223,10 +228,15 @@ class JobRunner:
         return max(backoff, self._board.interval(job))
 
     def _until_consent(self, account: AccountMemory) -> float | None:
-        """The seconds until a consent that was given ahead begins; None where nothing but a command opens the gate."""
+        """The seconds until the gate may open by itself; None where nothing but a command opens it.
+
+        A consent that was given ahead has yet to begin; one whose end is in doubt may not have ended.
+        """
         consent = account.link.consent if account.link is not None else None
         if consent is None or consent.status != "AUTH" or account.halted:
             return None
+        if self._watch.doubt.doubtful or self._clock.now() >= consent.valid_until:
+            return DOUBT_SECONDS
         wait = (consent.valid_from - self._clock.now()).total_seconds()
         return wait if wait > 0 else None
 

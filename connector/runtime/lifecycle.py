@@ -21,7 +21,7 @@ from connector.domains.registry import DOMAINS
 from connector.errors import ActionReason
 from connector.events import Provenance
 from connector.links import Command, Link, apply_command
-from connector.ports import Clock
+from connector.ports import Clock, OpenRefresh
 from connector.runtime.commit_loop import CommitLoop
 from connector.runtime.held import Occasion, decided, unlisted
 from connector.runtime.memory import AccountMemory
@@ -133,9 +133,22 @@ class Lifecycle:
             writes += self._telling(account, "link", _status(account, ended))
             await self._commits.submit(*writes, self._bare(account, (), (ended,)))
 
-    async def checkpoint(self, shard: AccountMemory, checkpoint: Checkpoint) -> None:
-        """Say up to when the shard has seen the bank."""
-        await self._submit(self._telling(shard, "checkpoint", checkpoint))
+    async def intend_refresh(self, account: AccountMemory, generation: int, deadline_seconds: int) -> None:
+        """Make it durable that the account's session of `generation` is about to be replaced, within so many seconds.
+
+        Raises:
+            JournalError: it is not, or the shard is somebody else's: the bank must not be asked.
+            DataError: the journal does not take the account's lifecycle stream.
+        """
+        write = self._bare(account, ())
+        await self._commits.submit(replace(write, refresh=OpenRefresh(generation, deadline_seconds)))
+
+    async def checkpoint(
+        self, shard: AccountMemory, checkpoint: Checkpoint, confirmed_at: datetime | None = None
+    ) -> None:
+        """Say up to when the shard has seen the bank, and, by more than one clock, what time it had become."""
+        told = self._telling(shard, "checkpoint", checkpoint)
+        await self._submit([replace(write, confirmed_at=confirmed_at) for write in told])
 
     async def _submit(self, writes: list[Write]) -> None:
         if writes:

@@ -136,6 +136,17 @@ class AccountMemory:
             memory.meta = memory.meta.due_again()
             memory.etag = None
 
+    def forget_ahead(self, now: datetime) -> None:
+        """Take no note of reads at times that have yet to come: they were noted by a clock that ran ahead."""
+        if self.profile_asked_at is not None and self.profile_asked_at > now:
+            self.profile_asked_at = None
+        for stream in self.streams.values():
+            for memory in stream.resources.values():
+                if memory.read_at is not None and memory.read_at > now:
+                    memory.read_at = None
+                if memory.reconciled_at is not None and memory.reconciled_at > now:
+                    memory.reconciled_at = None
+
     def link_status(self) -> LinkStatus | None:
         """The link's status as last told to consumers."""
         entity = self.resource(LIFECYCLE, "link").packed.open().entities.get(LinkStatus.ENTITY_ID)

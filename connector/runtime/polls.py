@@ -13,6 +13,7 @@ from connector.errors import ConsentError
 from connector.events import Provenance
 from connector.observe import NO_TRUST, Depth, Known, Observation, Trust, observe
 from connector.ports import Clock, Resource, Source
+from connector.runtime.clock_watch import ClockWatch
 from connector.runtime.commit_loop import CommitLoop
 from connector.runtime.memory import AccountMemory, ResourceMemory, resources_of
 from connector.runtime.poller import Poller
@@ -102,25 +103,30 @@ async def _commit(
 class Polls:
     """Runs polls against one source and commits what they show."""
 
-    def __init__(self, source: Source, poller: Poller, clock: Clock, timetable: Timetable) -> None:
+    def __init__(self, source: Source, poller: Poller, clock: Clock, timetable: Timetable, watch: ClockWatch) -> None:
         self._source = source
         self._poller = poller
         self._clock = clock
         self._timetable = timetable
+        self.watch = watch
         self.counts = PollCounts()
 
     def gate(self, account: AccountMemory, domain: str) -> str:
         """The consent id under which `domain` of `account` may be read now.
 
         Raises:
-            ConsentError: it may not: no consent, paused, removed, or waiting for the holder.
+            ConsentError: it may not: no consent, paused, removed, waiting for the holder, or the clock is in doubt.
         """
         link = account.link
         if link is None or link.removed or link.paused or account.halted:
             raise ConsentError(f"{account.account_id} is not to be read now: unlinked, paused or closing")
         if domain not in link.domains:
             raise ConsentError(f"the link of {account.account_id} does not ask for {domain}")
-        return require_consent(link.consent, domain, self._clock.now()).consent_id
+        doubt = self.watch.look()
+        if doubt.doubtful:
+            raise ConsentError("the clock is in doubt: nothing is read until it is known what time it is")
+        now = self._clock.now()
+        return require_consent(link.consent, domain, now, latest=doubt.latest(now)).consent_id
 
     def gate_resource(self, account: AccountMemory, domain: str, name: str) -> str:
         """As `gate`, for one resource: it is refused, too, once the login no longer holds it."""

@@ -13,10 +13,12 @@ import anyio
 from anyio.abc import TaskGroup
 
 from connector.cadence import Mode, Off
+from connector.domains.lifecycle import NAME as LIFECYCLE
 from connector.links import DECISIONS
-from connector.ports import Clock, Journal, Shard, Source, Vault
+from connector.ports import Clock, Journal, OpenRefresh, Shard, Source, Vault
 from connector.runtime.backend import Backend
 from connector.runtime.checkpoint import checkpoint_of
+from connector.runtime.clock_watch import LOOK_SECONDS, ClockWatch
 from connector.runtime.commit_loop import CommitLoop
 from connector.runtime.isolation import Isolation
 from connector.runtime.job_board import PROFILE, Job, JobBoard, wanted
@@ -31,6 +33,8 @@ from connector.runtime.sealed_state import Subject
 from connector.runtime.timetable import Timetable, mode_of
 from connector.telemetry import logger
 
+CLOCK_SECONDS = LOOK_SECONDS
+
 
 class ShardWorker:
     """Works one shard of the journal.
@@ -38,7 +42,7 @@ class ShardWorker:
     `isolation` is what earlier lives have found out about its streams, `timetable` what all shards are read by.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # the ports, and what all shards share
         self,
         number: int,
         *,
@@ -50,6 +54,7 @@ class ShardWorker:
         random: Random,
         isolation: Isolation | None = None,
         timetable: Timetable | None = None,
+        clock_watch: ClockWatch | None = None,
     ) -> None:
         self.number = number
         self._isolation = isolation or Isolation(clock)
@@ -59,11 +64,14 @@ class ShardWorker:
         self._options = options
         self._log = logger(__name__).bind(shard=number)
         self._board = JobBoard(clock, options, random)
-        self._source = PacedSource(source, clock, self._board.backends)
+        self.clock_watch = clock_watch or ClockWatch(clock, source, bank_tells_time=options.bank_tells_time)
+        self.clock_doubt = self.clock_watch.doubt
+        self._settlings = self.clock_doubt.settlings
+        self._source = PacedSource(source, clock, self._board.backends, self.clock_watch)
         self._timetable = timetable or Timetable(options, clock)
         self._read_by = self._timetable.options
         poller = Poller(self._source, options.polls, bank_tells_time=options.bank_tells_time)
-        self.polls = Polls(self._source, poller, clock, self._timetable)
+        self.polls = Polls(self._source, poller, clock, self._timetable, self.clock_watch)
         self.accounts: dict[str, AccountMemory] = {}
         self.restored = anyio.Event()
         """Set once the shard is ours and memory mirrors it."""
@@ -113,6 +121,9 @@ class ShardWorker:
             options=self._options,
             timetable=self._timetable,
         )
+        self.clock_doubt.restored(self.accounts[shard_subject(self.number)].stream(LIFECYCLE).head.confirmed_at)
+        for account in self.accounts.values():
+            self._take_charge(account)
         tasks.start_soon(self.commits.run)
         self.restored.set()
         self._log.info("shard_restored", accounts_count=len(self.accounts), commit_number=restored.commit_number)
@@ -131,6 +142,7 @@ class ShardWorker:
                 async with anyio.create_task_group() as rounds:
                     rounds.start_soon(self._every, self._options.command_interval_seconds, self.apply_commands)
                     rounds.start_soon(self._every, self._options.checkpoint_seconds, self.checkpoint)
+                    rounds.start_soon(self._every, CLOCK_SECONDS, self.heed_clock)
                     for backend in self._board.backends.values():
                         rounds.start_soon(self._dispatch, backend, jobs)
                     await stop.wait()
@@ -145,6 +157,7 @@ class ShardWorker:
             if account is None:
                 subject = Subject(command.account_id, await self._vault.data_key(command.account_id))
                 account = self.accounts.setdefault(command.account_id, AccountMemory(command.account_id, subject))
+                self._take_charge(account)
             before = self._modes(account, self._read_by)
             await self.lifecycle.apply(account, command)
             self._log.info("command_applied", account_id=account.account_id, command=command.kind)
@@ -163,10 +176,14 @@ class ShardWorker:
             await self.runner.look_at_consent(account)
             await self.lifecycle.close_owed(account)
         await self._end_sessions()
+        if self.clock_watch.look().doubtful:
+            # Whatever it vouched for would be a time that may never have been.
+            return
         told = checkpoint_of(
             self.number, self.accounts.values(), self._clock.now(), self._timetable, held=self._isolation.held
         )
-        await self.lifecycle.checkpoint(self.accounts[shard_subject(self.number)], told)
+        confirmed = self.clock_doubt.confirmed
+        await self.lifecycle.checkpoint(self.accounts[shard_subject(self.number)], told, confirmed)
         counts = self.polls.counts
         self._log.info(
             "checkpoint",
@@ -178,6 +195,25 @@ class ShardWorker:
             quarantined_count=counts.quarantined,
             unknown_fields_count=sum(counts.unknown_fields.values()),
         )
+
+    async def heed_clock(self) -> None:
+        """Look at the clocks; once a doubt is over, go on by what they say.
+
+        What was noted by a clock that ran ahead is forgotten, and every turn is worked out anew: what waits for a time
+        of day waits for another moment now.
+        """
+        await self.clock_watch.round()
+        if self._settlings == self.clock_doubt.settlings:
+            return
+        self._settlings = self.clock_doubt.settlings
+        now = self._clock.now()
+        for account in self.accounts.values():
+            account.forget_ahead(now)
+            self._schedule_profile(account)
+            for key, resource in account.resources.items():
+                job, wait = Job(account.account_id, *key), self._timetable.until_due(account, resource)
+                if wait is not None and wanted(job, account):
+                    self._board.put(job, wait, exact=wait > 0)
 
     async def sweep(self) -> None:
         """Read everything of every link completely, once, and commit what that shows.
@@ -193,6 +229,19 @@ class ShardWorker:
         for account in tuple(self.accounts.values()):
             if account.link is not None and account.link.over:
                 await self.runner.end_session(account)
+
+    def _take_charge(self, account: AccountMemory) -> None:
+        """Have refreshes of the account's session announced in our commits, and heed one that was announced before."""
+        if account.account_id == shard_subject(self.number):
+            return
+        head = account.stream(LIFECYCLE).head
+        left_open = None
+        if head.refresh_generation is not None:
+            left_open = OpenRefresh(head.refresh_generation, head.refresh_deadline_seconds or 0)
+        self._source.take_charge(account.account_id, self._intend, left_open)
+
+    async def _intend(self, account_id: str, generation: int, deadline_seconds: int) -> None:
+        await self.lifecycle.intend_refresh(self.accounts[account_id], generation, deadline_seconds)
 
     def _modes(self, account: AccountMemory, options: WorkerOptions) -> dict[str, Mode]:
         domains = account.link.domains if account.link is not None else ()

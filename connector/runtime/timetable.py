@@ -70,7 +70,8 @@ class Timetable:
         last_at = _last_read(account.resource(resource.domain, resource.name))
         if isinstance(mode, Off):
             return False
-        if last_at is None:
+        if last_at is None or last_at > now:
+            # A time of a clock that ran ahead is none.
             return True
         intervals, bounds = self.intervals(account, resource), self.options.bounds
         # What is read live has no place in a slot.
@@ -81,7 +82,7 @@ class Timetable:
     def profile_overdue(self, account: AccountMemory, now: datetime) -> bool:
         """Should the bank have been asked well by `now` for what the login holds?"""
         asked_at, interval = account.profile_asked_at, self.options.profile_interval_seconds
-        return asked_at is None or now > asked_at + timedelta(seconds=interval) + _patience(interval)
+        return asked_at is None or asked_at > now or now > asked_at + timedelta(seconds=interval) + _patience(interval)
 
 
 def _patience(wait_seconds: float) -> timedelta:

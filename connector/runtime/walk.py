@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from connector.domains.model import BookingKey, Entry, Feed, ResourceKind, Unreadable
@@ -14,8 +14,9 @@ from connector.identity import unreadable_name
 from connector.limits import MAXIMUM_ENTRIES_A_READ, MAXIMUM_PAGES_A_READ, MAXIMUM_STALLED_PAGES
 from connector.observe import Depth, Read, key_of, moved_while_paging
 from connector.ports import Page, PageRequest, RawPage, Resource, Source
+from connector.runtime.clock_doubt import claim_time, retention_time
 from connector.runtime.packing import Opened
-from connector.window import HORIZON_DAYS, horizon, joined_key
+from connector.window import horizon, joined_key
 
 Gate = Callable[[], str]
 """Raises ConsentError when reading is not allowed now; else names the consent."""
@@ -92,17 +93,14 @@ class Walk:
     @property
     def bank_now(self) -> datetime:
         """What time it is at the bank: as it says, unless that is a day and more off from a clock that it shares."""
-        stated = self.raw.served_at
-        if stated is None:
-            return self.raw.fetched_at
-        off = abs(stated - self.raw.fetched_at) > timedelta(days=HORIZON_DAYS)
-        return self.raw.fetched_at if self.bank_tells_time and off else stated
+        if self.bank_tells_time:
+            return retention_time(self.raw.served_at, self.raw.fetched_at)
+        return self.raw.served_at or self.raw.fetched_at
 
     @property
     def until(self) -> datetime:
         """Up to when the first answer speaks of the bank, at least."""
-        stated = self.raw.served_at
-        return min(self.raw.asked_at, stated) if self.bank_tells_time and stated is not None else self.raw.asked_at
+        return claim_time(self.raw.asked_at, self.raw.served_at) if self.bank_tells_time else self.raw.asked_at
 
     @property
     def joined_to(self) -> BookingKey | None:

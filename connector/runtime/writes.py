@@ -13,7 +13,7 @@ from connector.events import Provenance, Sighting
 from connector.links import Link
 from connector.observe import NOTHING_SUSPECTED, Depth, Observation, Suspicion
 from connector.parties import PartyNaming
-from connector.ports import Resource
+from connector.ports import OpenRefresh, Resource
 from connector.runtime.memory import AccountMemory, ResourceMemory
 from connector.runtime.packing import Opened
 from connector.runtime.walk import Reading
@@ -27,8 +27,8 @@ class Write:
 
     `opened` is the resource's window as committed, `changes` what is different, `meta` what else will be remembered;
     `kind` is None for what is not read from the bank. A write that `opens` opens a stream that is new or closed.
-    `closes` is the reason for which the stream ends. `gated` writes pass the consent gate again before they are
-    committed. `reach` bounds what may be forgotten.
+    `closes` is the reason for which the stream ends. `refresh` and `confirmed_at` go into the head. `gated` writes pass
+    the consent gate again before they are committed. `reach` bounds what may be forgotten.
     """
 
     account: AccountMemory
@@ -53,6 +53,8 @@ class Write:
     links: tuple[Link, ...] = ()
     commands_applied: tuple[str, ...] = ()
     gated: bool = True
+    refresh: OpenRefresh | None = None
+    confirmed_at: datetime | None = None
 
     @property
     def resources_expected(self) -> frozenset[str]:

@@ -93,6 +93,11 @@ async def test_a_consent_that_ran_out_while_the_connector_was_down_is_noticed_be
     before = asked(world, adult)
     async with world.working() as worker:
         await world.read_once(worker)
+        assert asked(world, adult) == before
+        # The end is for good: it is told once the clock, which nobody can confirm here, has stood for a minute.
+        assert await world.links_told(adult) == ["ConsentGranted", "LinkActivated"]
+        world.clock.jump(60)  # type: ignore[attr-defined]
+        await worker.checkpoint()
         assert await world.links_told(adult) == ["ConsentGranted", "LinkActivated", "ConsentExpired", "LinkClosed"]
         assert await world.vault.load_session(adult) is None
     # Its end is told as of when it ended, not of when that was noticed. The token had run out: one refresh, one logout.

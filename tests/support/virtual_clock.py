@@ -24,7 +24,8 @@ class VirtualClock:
     """Implements the `Clock` port.
 
     Manual: `await clock.advance(60)` wakes sleepers in the order of their deadlines. Auto: a sleeper whose deadline is
-    the next one moves the clock there by itself. `settled` waits until nobody has anything left to do but sleep; where
+    the next one moves the clock there by itself. The wall clock may be set apart from what has elapsed (`step`), or run
+    at another rate (`slew`). `settled` waits until nobody has anything left to do but sleep; where
     work goes on in threads, a few rounds of the event loop are not enough.
     """
 
@@ -32,12 +33,27 @@ class VirtualClock:
         self.settled: Callable[[], Awaitable[None]] = settle
         self._start = start
         self._elapsed = timedelta()
+        self._apart = timedelta()
+        self._rate = 0.0
         self._auto_advance = auto_advance
         self._order = count()
         self._sleepers: list[tuple[timedelta, int, anyio.Event]] = []
 
     def now(self) -> datetime:
+        return self._start + self._elapsed * (1 + self._rate) + self._apart
+
+    @property
+    def world_time(self) -> datetime:
+        """What it really is, whatever the wall clock shows."""
         return self._start + self._elapsed
+
+    def step(self, seconds: float) -> None:
+        """Set the wall clock ahead (or back) from where it is; no time elapses."""
+        self._apart += timedelta(seconds=seconds)
+
+    def slew(self, parts_per_million: float) -> None:
+        """Have the wall clock, from the start on, run faster (or slower) than what elapses."""
+        self._rate = parts_per_million / 1e6
 
     def monotonic(self) -> float:
         return self._elapsed.total_seconds()

@@ -56,6 +56,12 @@ async def test_it_is_a_vault(vault: SqliteVault) -> None:
     assert port is vault
 
 
+async def test_looking_for_a_holder_makes_nothing(vault: SqliteVault) -> None:
+    assert await vault.find_account(MSISDN) is None
+    account_id = await vault.account_for(MSISDN)
+    assert await vault.find_account(MSISDN) == account_id
+
+
 async def test_a_holder_is_found_again_under_one_opaque_id(vault: SqliteVault, path: Path) -> None:
     account_id = await vault.account_for(MSISDN)
     assert re.fullmatch(r"acc_[a-z2-7]{26}", account_id)

@@ -5,6 +5,7 @@ Only command lines use it. PIN and OTP live in locals of these functions, go to 
 
 from __future__ import annotations
 
+import contextlib
 import re
 import secrets
 from collections.abc import Awaitable, Callable
@@ -12,11 +13,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+import anyio
+
 from connector.domains.model import micros
-from connector.errors import ActionRequiredError, ConfigurationError, DataError
+from connector.errors import ActionRequiredError, ConfigurationError, ConnectorError, DataError
 from connector.ports import Clock, Session, Vault
 from connector.sources.zindigi.grant import Grant, read_grant
-from connector.sources.zindigi.http import BankHttp
+from connector.sources.zindigi.http import BankHttp, Credentials
 from connector.sources.zindigi.refusals import Answer, refusal
 from connector.sources.zindigi.surface import Call
 from connector.sources.zindigi.wire import identifier_of, whole
@@ -69,11 +72,13 @@ class Login:
             ActionRequiredError: the bank refused: pin, otp, locked, device, app_upgrade.
             RetryableError: the bank or the vault is away.
             DataError: the bank's answer was not understood.
+
+        A session that was granted and could not be kept is ended again.
         """
         if not _E164_FORM.fullmatch(msisdn):
             raise ConfigurationError("the mobile number must be in E.164 form: + and 8 to 15 digits")
-        account_id = await self._vault.account_for(msisdn)
-        stored = await self._vault.load_session(account_id)
+        known = await self._vault.find_account(msisdn)
+        stored = await self._vault.load_session(known) if known is not None else None
         pin = await ask_pin()
         device_id = stored.device_id if stored else _new_device_id()
         try:
@@ -83,15 +88,26 @@ class Login:
                 raise
             device_id = _new_device_id()
             grant, asked_at = await self._authenticate(msisdn, device_id, pin, ask_otp)
-        session = grant.session(
-            account_id=account_id,
-            generation=self._generation(stored),
-            msisdn=msisdn,
-            device_id=device_id,
-            asked_at=asked_at,
-        )
-        await self._vault.store_session(session)
+        try:
+            # Whom the bank does not let in leaves no trace here.
+            session = grant.session(
+                account_id=await self._vault.account_for(msisdn),
+                generation=self._generation(stored),
+                msisdn=msisdn,
+                device_id=device_id,
+                asked_at=asked_at,
+            )
+            await self._vault.store_session(session)
+        except BaseException:
+            await self._undo(grant, device_id)
+            raise
         return session
+
+    async def _undo(self, grant: Grant, device_id: str) -> None:
+        """End the session that the bank has just granted and nobody will know of, as far as it will go."""
+        credentials = Credentials(access_token=grant.access_token, device_id=device_id)
+        with anyio.CancelScope(shield=True), contextlib.suppress(ConnectorError):
+            await self._bank.exchange(Call("DELETE", "/auth/session"), credentials)
 
     def _generation(self, stored: Session | None) -> int:
         """Above every generation that refreshes could have reached, also of a session deleted since."""

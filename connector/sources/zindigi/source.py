@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 
 import anyio.to_thread
 
 from connector.domains.model import Profile
 from connector.limits import LARGE_BODY_BYTES
-from connector.ports import Clock, Page, PageRequest, RawPage, Resource, Session, Vault
+from connector.ports import Clock, Intend, OpenRefresh, Page, PageRequest, RawPage, Resource, Session, Vault
 from connector.sources.zindigi.duplicates import told_apart
 from connector.sources.zindigi.http import BankHttp, Body, Credentials
 from connector.sources.zindigi.login import AskOtp, AskPin, Login
@@ -74,6 +75,13 @@ class ZindigiSource:
         if len(body) <= LARGE_BODY_BYTES:
             return self.normalise(resource, body)
         return await anyio.to_thread.run_sync(partial(self.normalise, resource, body))
+
+    async def tell_time(self) -> datetime | None:
+        # Whatever it says to that, it says when.
+        return (await self._bank.exchange(Call("HEAD", "/auth/session"))).served_at
+
+    def take_charge(self, account_id: str, intend: Intend, left_open: OpenRefresh | None = None) -> None:
+        self._keeper.take_charge(account_id, intend, left_open)
 
     async def log_out(self, account_id: str) -> None:
         await self._keeper.log_out(account_id)

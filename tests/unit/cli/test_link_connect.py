@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import anyio
@@ -20,8 +21,9 @@ import pytest
 
 from connector.cli import exits
 from connector.clock import SystemClock
+from connector.consent import Consent
 from connector.journal.sqlite import SqliteReader
-from connector.links import Command
+from connector.links import Command, Link
 
 ROOT = Path(__file__).parents[3]
 PIN, MSISDN = "7391", "+923000000901"
@@ -165,3 +167,27 @@ def test_a_bank_that_is_away_ends_in_75(tmp_path: Path) -> None:
         _, err = running.communicate("0000\n")
     assert running.returncode == exits.TEMPORARY, err
     assert "could not be reached" in err
+
+
+def test_a_label_that_another_link_has_is_refused_before_there_is_a_session(tmp_path: Path) -> None:
+    arguments = connect(Sandbox("http://127.0.0.1:9"), tmp_path, "--yes", "--msisdn", MSISDN, "--label", "mine")
+    now = SystemClock().now()
+    consent = Consent("cns_1", frozenset({"loyalty"}), now, now + timedelta(days=1), "0" * 64, "en")
+    link = Link("acc_other", 0, "app-session", "mine", frozenset({"loyalty"}), consent)
+
+    async def taken() -> None:
+        (tmp_path / "data").mkdir(exist_ok=True)
+        reader = await SqliteReader.open(tmp_path / "data" / "journal.db", clock=SystemClock(), shard_count=1)
+        try:
+            await reader.append_command(Command("cmd_1", "connect", "acc_other", now, link=link))
+        finally:
+            await reader.close()
+
+    anyio.run(taken)
+    # The bank is not even reached: neither PIN nor password is asked for.
+    with process(tmp_path, *arguments) as running:
+        _, err = running.communicate("")
+    assert running.returncode == exits.USAGE, err
+    assert "--label mine: another link has it" in err
+    assert "PIN:" not in err
+    assert len(pending(tmp_path)) == 1

@@ -18,7 +18,7 @@ from connector.domains.investments import INVESTMENTS, Order
 from connector.domains.model import BookingKey, Entry, Profile
 from connector.errors import UnavailableError
 from connector.observe import Depth, Known, Read, Suspicion, observe
-from connector.ports import Page, PageRequest, RawPage, Resource
+from connector.ports import Intend, OpenRefresh, Page, PageRequest, RawPage, Resource
 from connector.runtime.memory import Bounds, ResourceMemory
 from connector.runtime.packing import Packed
 from connector.runtime.poller import Poller, PollLimits
@@ -77,6 +77,12 @@ class Orders:
         return self.normalise(resource, body)
 
     async def fetch_profile(self, account_id: str, etag: str | None = None) -> Profile | None:
+        raise NotImplementedError
+
+    async def tell_time(self) -> datetime | None:
+        raise NotImplementedError
+
+    def take_charge(self, account_id: str, intend: Intend, left_open: OpenRefresh | None = None) -> None:
         raise NotImplementedError
 
     async def log_out(self, account_id: str) -> None:

@@ -25,6 +25,8 @@ NOW = datetime(2026, 3, 1, 9, tzinfo=UTC)
 INTERVALS = Intervals(head_interval_seconds=30.0, reconcile_interval_seconds=1800.0)
 RECENT = NOW - timedelta(seconds=1799)
 DUE = NOW - timedelta(seconds=1800)
+AHEAD = NOW + timedelta(hours=5)
+"""A time that a clock wrote which ran ahead."""
 
 
 def resource(name: str) -> Resource:
@@ -52,7 +54,9 @@ def memory(domain: str, **meta: object) -> ResourceMemory:
         ("transactions", {"backfilled": True, "swept_at": RECENT, "hole_since": RECENT}, Depth.FILL),
         ("points", {"backfilled": True, "swept_at": DUE, "hole_since": RECENT}, Depth.FILL),
         ("loan", {"backfilled": True, "swept_at": RECENT, "hole_since": RECENT}, Depth.WHOLE),
+        ("transactions", {"backfilled": True, "swept_at": AHEAD}, Depth.RECONCILE),
         ("points", {"backfilled": True, "swept_at": RECENT}, Depth.HEAD),
+        ("points", {"backfilled": True, "swept_at": AHEAD}, Depth.RECONCILE),
         ("points", {"backfilled": True, "swept_at": DUE}, Depth.RECONCILE),
         ("loan", {}, Depth.BACKFILL),
         ("loan", {"backfilled": True, "swept_at": RECENT}, Depth.WHOLE),

@@ -9,7 +9,14 @@ import httpx
 import pytest
 
 from connector.domains.model import micros
-from connector.errors import ActionRequiredError, ConfigurationError, ConnectorError, DataError, RateLimitedError
+from connector.errors import (
+    ActionRequiredError,
+    ConfigurationError,
+    ConnectorError,
+    DataError,
+    RateLimitedError,
+    RetryableError,
+)
 from connector.ports import PageRequest, Session
 from connector.sources.zindigi.login import OtpRequest
 from tests.support.scripted_bank import (
@@ -233,3 +240,28 @@ async def test_a_login_wakes_a_silent_account() -> None:
     await log_in(bench, holder)
     bench.clock.jump(3)
     assert (await bench.source.fetch_page(resource("vouchers"), PageRequest())).body
+
+
+async def test_whom_the_bank_does_not_let_in_leaves_no_trace() -> None:
+    bench, holder = Bench(), Holder()
+    bench.vault.known = False
+    bench.bank.add("POST", PATH, refused(401, "PIN_INVALID", attempts_left=2))
+    with pytest.raises(ActionRequiredError):
+        await log_in(bench, holder)
+    assert (bench.vault.made, bench.vault.sessions) == (0, {})
+    bench.bank.add("POST", PATH, bench.bank.grant())
+    await log_in(bench, holder)
+    assert bench.vault.made == 1
+
+
+@pytest.mark.parametrize("answer", [httpx.Response(204), refused(503, "UNAVAILABLE")])
+async def test_a_granted_session_that_cannot_be_kept_is_ended(answer: httpx.Response) -> None:
+    bench, holder = Bench(), Holder()
+    bench.vault.store_trouble.append(RetryableError("disk full"))
+    bench.bank.add("POST", PATH, bench.bank.grant())
+    bench.bank.add("DELETE", PATH, answer)
+    with pytest.raises(RetryableError, match="disk full"):
+        await log_in(bench, holder)
+    last = bench.bank.requests[-1]
+    assert (last.method, last.headers["authorization"]) == ("DELETE", "Bearer planted-access-1")
+    assert "x-device-id" in last.headers

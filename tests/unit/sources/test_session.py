@@ -25,6 +25,7 @@ from connector.ports import PageRequest, RawPage
 from connector.sources.zindigi.grant import read_grant
 from connector.sources.zindigi.http import Credentials
 from connector.sources.zindigi.refusals import Answer
+from connector.sources.zindigi.session import LATE_SECONDS
 from tests.support.scripted_bank import ACCOUNT, Bench, assert_nothing_planted, refused, reply, resource
 from tests.support.virtual_clock import settle
 from tests.support.wire_samples import encode
@@ -214,6 +215,33 @@ async def test_a_refresh_that_never_ends_meets_its_deadline() -> None:
         await fetch(bench)
 
 
+async def test_an_answer_that_comes_after_everybody_gave_up_is_kept() -> None:
+    bench = Bench(refresh_deadline_seconds=0.02)
+    bench.bank.always("GET", PATH, reply(200, SUMMARY))
+    bench.hold_session(expires_in_seconds=0)
+    bench.bank.refresh_gate = anyio.Event()
+    for _ in range(3):
+        with pytest.raises(UnavailableError, match="deadline"):
+            await fetch(bench)
+    bench.bank.refresh_gate.set()
+    await bench.source.close()
+    assert bench.bank.count("/auth/refresh") == 1
+    assert bench.vault.sessions[ACCOUNT].access_token == "planted-access-2"
+    await fetch(bench)
+    assert bench.bank.count("/auth/refresh") == 1
+
+
+async def test_an_answer_that_comes_after_others_may_have_tried_is_not_waited_for(bench: Bench) -> None:
+    bench.hold_session(expires_in_seconds=0)
+    bench.bank.refresh_gate = anyio.Event()
+    asked = asyncio.create_task(fetch(bench))
+    await settle()
+    bench.clock.jump(bench.options.refresh_deadline_seconds + LATE_SECONDS)
+    with pytest.raises(UnavailableError, match="deadline"):
+        await asked
+    assert bench.vault.sessions[ACCOUNT].generation == 1
+
+
 async def test_a_session_that_another_process_stored_is_used_without_a_refresh(bench: Bench) -> None:
     bench.hold_session(1)
     await fetch(bench)
@@ -246,6 +274,66 @@ REFRESH_REFUSALS: list[tuple[httpx.Response, str]] = [
     (refused(423, "LOCKED", until="2026-03-01T05:00:00Z"), "locked"),
     (refused(426, "APP_UPGRADE_REQUIRED", minimum="5.0.0"), "app_upgrade"),
 ]
+
+FIREWALL = b"<html><body>planted: your request was blocked</body></html>"
+NOT_ABOUT_THE_SESSION: list[httpx.Response] = [
+    *(httpx.Response(status, content=FIREWALL) for status in (302, 400, 401, 403, 404, 423, 426, 451, 500, 503, 520)),
+    *(httpx.Response(status) for status in (401, 403)),
+    httpx.Response(200, content=FIREWALL),
+    reply(401, {"error": "unauthorized"}),
+    reply(429, {"code": "RATE_LIMITED"}),
+    refused(401, "SOMETHING_NEW"),
+    refused(403, "SOMETHING_NEW"),
+    refused(401, "TOKEN_EXPIRED"),
+    refused(401, "PIN_INVALID"),
+    refused(403, "SURFACE_FORBIDDEN"),
+    refused(503, "UNAVAILABLE"),
+]
+"""Answers to a refresh that say nothing of the session."""
+
+
+@pytest.mark.parametrize("answer", NOT_ABOUT_THE_SESSION)
+async def test_what_is_not_about_the_session_leaves_it_alive(bench: Bench, answer: httpx.Response) -> None:
+    bench.hold_session(expires_in_seconds=0)
+    bench.bank.add("POST", "/auth/refresh", answer, answer)
+    for _ in range(2):
+        with pytest.raises(RetryableError) as caught:
+            await fetch(bench)
+        assert_nothing_planted(str(caught.value))
+        bench.clock.jump(60)
+    assert bench.vault.sessions[ACCOUNT].refresh_token == "planted-refresh-1"
+    await fetch(bench)
+    assert bench.vault.sessions[ACCOUNT].generation == 2
+
+
+async def test_refreshes_that_fail_come_further_and_further_apart(bench: Bench) -> None:
+    bench.hold_session(expires_in_seconds=0)
+    bench.bank.always("POST", "/auth/refresh", httpx.Response(403))
+    bench.bank.add("POST", "/auth/refresh", *[httpx.Response(403, content=FIREWALL)] * 100)
+    for _ in range(3600):
+        with pytest.raises(UnavailableError):
+            await fetch(bench)
+        bench.clock.jump(1)
+    # 2, 4, 8 … seconds, and a quarter of an hour at most.
+    assert bench.bank.count("/auth/refresh") == 12
+
+
+async def test_a_bank_that_refuses_every_token_is_not_made_to_rotate_them_at_each_try(bench: Bench) -> None:
+    bench.hold_session()
+    bench.bank.always("GET", PATH, refused(401, "TOKEN_EXPIRED"))
+    for _ in range(59):
+        with pytest.raises(UnavailableError):
+            await fetch(bench)
+        bench.clock.jump(1)
+    assert bench.bank.count("/auth/refresh") == 1
+    for _ in range(3600):
+        with pytest.raises(UnavailableError):
+            await fetch(bench)
+        bench.clock.jump(1)
+    # A minute, two, four … and a quarter of an hour at most.
+    assert bench.bank.count("/auth/refresh") == 8
+    bench.bank.always("GET", PATH, reply(200, SUMMARY))
+    await fetch(bench)
 
 
 @pytest.mark.parametrize(("answer", "reason"), REFRESH_REFUSALS)
