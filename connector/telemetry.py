@@ -29,15 +29,18 @@ FIELDS: Final = frozenset(
         "event", "level", "timestamp", "module", "error", "problem", "where", "dropped_fields", "suppressed_count",
         # What it is about. `account_id` and `resource` are opaque by design; `topic`, `domain`, `backend`, `route` are
         # names of ours; `key` is none of them on purpose: keys of state hold hashes only, but nobody needs them here.
-        "account_id", "shard", "domain", "resource", "topic", "backend", "route", "depth", "command", "command_id",
+        "account_id", "shard", "domain", "resource", "topic", "backend", "surface", "route", "depth",
+        "command", "command_id",
         # What happened.
-        "action", "reason", "status", "state", "generation", "commit_number", "pid", "port", "version", "path",
+        "action", "next_step", "reason", "status", "state", "generation", "commit_number", "pid", "port", "version",
+        "path",
         # How much and how long, units last.
         "count", "accounts_count", "behind_count", "bytes_count", "commands_count", "committed_count", "commits_count",
         "entries_count", "events_count",
         "failures_count", "links_count", "pages_count", "polls_count", "quarantined_count", "records_count",
-        "resources_count", "unchanged_count", "retries_count", "shards_count", "streams_count", "unknown_fields_count",
-        "delay_seconds", "duration_seconds", "interval_seconds", "lag_seconds", "retry_after_seconds",
+        "resources_count", "unchanged_count", "retries_count", "set_aside_count",
+        "shards_count", "streams_count", "unknown_fields_count",
+        "asked_seconds", "delay_seconds", "duration_seconds", "interval_seconds", "lag_seconds", "retry_after_seconds",
     }
 )  # fmt: skip
 """Every field that a log line may have."""
@@ -173,6 +176,11 @@ class RepeatedFailures:
         self._silences[key] = _Silence(now + self._interval_seconds)
         self._log.warning(event, **fields, **({"suppressed_count": suppressed} if suppressed else {}))
         return True
+
+    def unforeseen(self, event: str, error: BaseException, **fields: Any) -> bool:  # noqa: ANN401  structlog's own fields
+        """Say an error, once an interval for each kind: what it is and where it came from."""
+        kind = f"{event} {type(error).__name__} {_place(error.__traceback__)}"
+        return self.warn(kind, event, exc_info=error, **fields)
 
     def settle(self, key: str) -> None:
         """The trouble of `key` is over: the next one is said at once."""

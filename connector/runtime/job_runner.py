@@ -20,7 +20,7 @@ from connector.observe import Depth
 from connector.parties import Own, own_identifiers
 from connector.ports import Clock, Resource, Source, Vault
 from connector.runtime.commit_loop import CommitLoop
-from connector.runtime.job_board import PROFILE, Job, JobBoard, wanted
+from connector.runtime.job_board import MAXIMUM_BACKOFF_SECONDS, PROFILE, Job, JobBoard, wanted
 from connector.runtime.lifecycle import Lifecycle
 from connector.runtime.memory import AccountMemory, resources_of
 from connector.runtime.options import WorkerOptions
@@ -65,10 +65,15 @@ class JobRunner:
         Raises:
             JournalError: memory must be restored.
         """
-        wait = self._until_due(job, account)
         try:
+            wait = self._until_due(job, account)
             if wait is not None and wait <= 0:
                 wait = await self._attempt(job, account)
+        except JournalError:
+            raise
+        except Exception as error:  # noqa: BLE001  # dealing with what went wrong went wrong: the next turn comes all the same
+            self._commits.isolation.unforeseen((job.account_id, job.domain), error)
+            wait = self._board.failed(job)[1]
         finally:
             again = self._board.ended(job)
         if again:
@@ -137,6 +142,27 @@ class JobRunner:
             return
         account.logged_out = True
 
+    async def retire(self, account_id: str) -> bool:
+        """End an account that cannot be opened and whose link was removed: session, then keys; whether it is done.
+
+        Its id never comes back: what was told under it cannot be gone on with.
+        """
+        try:
+            if await self._has_session(account_id):
+                await self._source.log_out(account_id)
+            await self._vault.destroy(account_id)
+        except RetryableError as error:
+            self._log.warning("logout_failed", account_id=account_id, exc_info=error)
+            return False
+        self._log.info("account_retired", account_id=account_id)
+        return True
+
+    async def _has_session(self, account_id: str) -> bool:
+        try:
+            return await self._vault.load_session(account_id) is not None
+        except DataError:
+            return False  # sealed under another key: nobody can use it, and nobody can end it from here
+
     async def _sweep_resource(self, account: AccountMemory, resource: Resource) -> None:
         depth = Depth.WHOLE if resource.kind.window is None else Depth.RECONCILE
         if not account.resource(resource.domain, resource.name).meta.backfilled:
@@ -156,8 +182,10 @@ class JobRunner:
         except ConnectorError as error:
             return await self._fail(job, account, error)
         except Exception as error:  # noqa: BLE001  # a defect of ours in one resource must not stop all the others
+            self._commits.isolation.unforeseen((job.account_id, job.domain), error)
             return await self._fail(job, account, DataError(f"unexpected {type(error).__name__}"), cause=error)
-        self._board.backends[job.backend].succeeded()
+        self._commits.isolation.well((job.account_id, job.domain))
+        self._board.backends[job.backend].succeeded(job.account_id, job.surface)
         if self._board.succeeded(job):
             await self._lifecycle.set_degraded(account, degraded=False)
         return wait
@@ -205,13 +233,15 @@ class JobRunner:
         if now - (self._board.failing_since(job.account_id) or now) >= self._options.degraded_after_seconds:
             await self._lifecycle.set_degraded(account, degraded=True)
         if isinstance(error, RetryableError):
+            held = 0.0
             if error.retry_after_seconds is not None or isinstance(error, RateLimitedError):
-                backend.hold(now, error.retry_after_seconds or backoff)
+                held = backend.refused(job.account_id, job.surface, now, error.retry_after_seconds or backoff)
             if not isinstance(error, RateLimitedError):
-                backend.failed(now)
-            return max(backoff, error.retry_after_seconds or 0.0)
+                backend.failed(job.account_id, now)
+            # The jitter must not carry it past the longest wait.
+            return min(max(backoff, held), MAXIMUM_BACKOFF_SECONDS / (1 + self._options.jitter_ratio))
         # The backend answered, only not as we would have liked.
-        backend.succeeded()
+        backend.succeeded(job.account_id, job.surface)
         if isinstance(error, ActionRequiredError):
             await self._lifecycle.require_action(account, error.reason)
             return None

@@ -69,11 +69,25 @@ class Lifecycle:
             writes.append(self._bare(account, (command.command_id,), (wanted,)))
             if command.kind == "connect" and wanted.consent is not None:
                 writes = [replace(write, consent_id=wanted.consent.consent_id) for write in writes]
-            await self._commits.submit(*writes)
-            account.halted = False
+            try:
+                await self._commits.submit(*writes)
+            finally:
+                account.halted = False
             if command.kind == "accept_removals" and command.domain in account.streams:
                 for memory in account.streams[command.domain].resources.values():
                     memory.accept_removals = True
+
+    async def close_unopened(
+        self, shard: AccountMemory, command: Command, link: Link, forgets: tuple[str, ...]
+    ) -> Link:
+        """End the link of an account that cannot be opened; the link as it is then.
+
+        Nothing can be told of it, for its stream does not open either: the link and what is left of its state go with a
+        commit of the shard's own.
+        """
+        removed = replace(link, removed=True, generation=link.generation + 1, consent=_ended(link.consent, "CANC"))
+        await self._commits.submit(replace(self._bare(shard, (command.command_id,), (removed,)), forgets=forgets))
+        return removed
 
     async def require_action(self, account: AccountMemory, reason: ActionReason) -> None:
         """The link waits for its holder."""

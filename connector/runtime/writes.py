@@ -49,6 +49,8 @@ class Write:
     closes: str | None = None
     links: tuple[Link, ...] = ()
     commands_applied: tuple[str, ...] = ()
+    forgets: tuple[str, ...] = ()
+    """State keys that go with it, of an account that cannot be opened."""
     gated: bool = True
 
     @property
