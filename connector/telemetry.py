@@ -21,6 +21,7 @@ import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
 
 from connector.errors import ConnectorError
+from connector.log_output import LogOutput
 from connector.settings import LogSettings
 
 FIELDS: Final = frozenset(
@@ -59,29 +60,46 @@ dropped_fields: Counter[str] = Counter()
 
 def configure_logging(settings: LogSettings, stream: TextIO | None = None, *, colours: bool = False) -> None:
     """Set up logging for the process; `stream` is standard error unless given."""
-    target = stream or sys.stderr
+    processors = _processors(settings, colours=colours)
+    level = logging.getLevelNamesMapping()[settings.level.upper()]
+    structlog.configure(
+        processors=processors,
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.WriteLoggerFactory(stream or sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [_LibraryHandler()]
+    root.setLevel(max(LIBRARY_LEVEL, level))
+
+
+def unhindered(settings: LogSettings, descriptor: int, *, colours: bool = False) -> LogOutput:
+    """Log to a descriptor without ever waiting for it or failing with it, from here on."""
+
+    def notice(count: int) -> str:
+        event: EventDict = {"event": "log_lines_dropped", "module": __name__, "count": count}
+        for processor in _processors(settings, colours=colours):
+            event = cast("EventDict", processor(None, "warning", event))
+        return f"{event}\n"
+
+    output = LogOutput(descriptor, notice)
+    configure_logging(settings, cast("TextIO", output), colours=colours)
+    return output
+
+
+def _processors(settings: LogSettings, *, colours: bool) -> list[Processor]:
     renderer: Processor
     if settings.format == "json":
         renderer = structlog.processors.JSONRenderer(sort_keys=False)
     else:
         renderer = structlog.dev.ConsoleRenderer(colors=colours, pad_event_to=0)
-    processors: list[Processor] = [
+    return [
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         describe_error,
         keep_listed_fields,
         renderer,
     ]
-    level = logging.getLevelNamesMapping()[settings.level.upper()]
-    structlog.configure(
-        processors=processors,
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(target),
-        cache_logger_on_first_use=False,
-    )
-    root = logging.getLogger()
-    root.handlers[:] = [_LibraryHandler()]
-    root.setLevel(max(LIBRARY_LEVEL, level))
 
 
 def logger(name: str) -> FilteringBoundLogger:

@@ -109,6 +109,7 @@ def encode_head(head: StreamHead) -> bytes:
             "commit_number": head.commit_number,
             "stream_version": head.stream_version,
             "status": head.status,
+            "holder_token": head.holder_token,
             "resources": resources,
         }
     )

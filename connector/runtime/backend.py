@@ -29,7 +29,7 @@ LONGEST_ACCOUNT_HOLD_SECONDS: Final = 900.0
 as the longest pause after failures. A limit that really lasts a day then costs the bank 96 calls more, and a mistaken
 number costs the holder a quarter of an hour and no day."""
 LONGEST_BACKEND_HOLD_SECONDS: Final = 300.0
-"""The same for a whole backend, shorter because everybody pays for it. After that one call asks again, and only that."""
+"""The same for a whole backend, shorter because everybody pays for it. After that one call asks again, no more."""
 SEVERAL_ACCOUNTS: Final = 3
 """So many different accounts must be in trouble before it is the backend's. Two may be one household behind
 one limit; where fewer are linked, each is held by its own refusals, and nobody else is there to be spared."""

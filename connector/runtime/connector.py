@@ -15,9 +15,10 @@ from connector.cadence import Bounds, Intervals
 from connector.clock import SystemClock
 from connector.domains.registry import DOMAINS
 from connector.errors import ConfigurationError, ConnectorError, FencedError, JournalError
-from connector.journal.choice import open_journal
-from connector.ports import Clock, Journal, Source, Vault
+from connector.journal.choice import open_journal, open_reader
+from connector.ports import Clock, Journal, JournalReader, Source, Vault
 from connector.runtime.backend import BackendLimits, Backends
+from connector.runtime.fitness import require_fitness
 from connector.runtime.isolation import Isolation
 from connector.runtime.options import WorkerOptions
 from connector.runtime.poller import PollLimits
@@ -40,6 +41,8 @@ REMINDER_SECONDS = 600.0
 
 JournalOpener = Callable[[Settings, Clock], Awaitable[Journal]]
 """Opens the journal that the settings name."""
+ReaderOpener = Callable[[Settings, Clock], Awaitable[JournalReader]]
+"""Opens it to read, without becoming anybody's successor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,7 @@ async def run_connector(
     master_key: bytes,
     opening: JournalOpener = open_journal,
     *,
+    reading: ReaderOpener = open_reader,
     reload: Callable[[], Settings] | None = None,
 ) -> None:
     """Run until SIGTERM or SIGINT, then finish what is in flight and return.
@@ -98,6 +102,13 @@ async def run_connector(
         JournalError: the journal is away at the start; later on it is waited for.
     """
     async with edges_of(settings, master_key, opening) as edges:
+        reader = await reading(settings, edges.clock)
+        try:
+            await require_fitness(
+                reader, edges.vault, vault_name=str(settings.vault.path), journal_name=journal_name(settings)
+            )
+        finally:
+            await reader.close()
         await work(edges, worker_options(settings), reload)
 
 
@@ -232,6 +243,13 @@ def _telling(errors: BaseExceptionGroup[Exception]) -> BaseException:
         else:
             leaves.append(error)
     return next((leaf for leaf in leaves if not isinstance(leaf, JournalError)), leaves[0])
+
+
+def journal_name(settings: Settings) -> str:
+    """Which journal it is, for a person."""
+    if settings.journal.kind == "kafka":
+        return f"{settings.kafka.prefix}.* at {settings.kafka.bootstrap_servers}"
+    return str(settings.journal.path)
 
 
 def source_options(settings: Settings) -> ZindigiOptions:

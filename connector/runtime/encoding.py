@@ -124,6 +124,7 @@ class _Encoding:
             commit_number=commit_number,
             stream_version=self.stream_version,
             status=self.status,
+            holder_token=write.holder_token or self.head.holder_token,
             resources=self.resources,
         )
         values = {

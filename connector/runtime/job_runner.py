@@ -12,6 +12,7 @@ from connector.errors import (
     ConsentError,
     DataError,
     ForbiddenError,
+    HolderMismatchError,
     JournalError,
     RateLimitedError,
     RetryableError,
@@ -20,6 +21,7 @@ from connector.observe import Depth
 from connector.parties import Own, own_identifiers
 from connector.ports import Clock, Resource, Source, Vault
 from connector.runtime.commit_loop import CommitLoop
+from connector.runtime.holder import pin_of, pinned, require_same
 from connector.runtime.job_board import MAXIMUM_BACKOFF_SECONDS, PROFILE, Job, JobBoard, wanted
 from connector.runtime.lifecycle import Lifecycle
 from connector.runtime.memory import AccountMemory, resources_of
@@ -95,6 +97,7 @@ class JobRunner:
         profile = account.profile
         fetched = await self._source.fetch_profile(account.account_id, profile.etag if profile else None)
         if fetched is not None:
+            await self._require_same_holder(fetched, account)
             account.own = _own(fetched, account)
             profile = account.profile = replace(fetched, holder=None)
         if profile is None:
@@ -107,6 +110,13 @@ class JobRunner:
         await self._lifecycle.confirm_active(account, failing=self._board.failing(account.account_id))
         self._board.put_new(Job(account.account_id, *key) for key in account.resources)
         account.profile_asked_at = asked_at
+
+    async def _require_same_holder(self, profile: Profile, account: AccountMemory) -> None:
+        """Whose profile it is: pinned with the first one, the same ever after. Asked before anything of it counts."""
+        cnic, mobile = (profile.holder.cnic, profile.holder.msisdn) if profile.holder else (None, None)
+        require_same(account, cnic, mobile)
+        if pinned(account) is None and (pin := pin_of(account, cnic, mobile)) is not None:
+            await self._lifecycle.pin_holder(account, pin)
 
     async def sweep(self, account: AccountMemory) -> None:
         """Read everything of an account completely, once, and commit what that shows.
@@ -242,6 +252,8 @@ class JobRunner:
             return min(max(backoff, held), MAXIMUM_BACKOFF_SECONDS / (1 + self._options.jitter_ratio))
         # The backend answered, only not as we would have liked.
         backend.succeeded(job.account_id, job.surface)
+        if isinstance(error, HolderMismatchError) and account.waiting_for is None:
+            self._log.error("account_halted", account_id=job.account_id, reason=error.reason, next_step=str(error))
         if isinstance(error, ActionRequiredError):
             await self._lifecycle.require_action(account, error.reason)
             return None

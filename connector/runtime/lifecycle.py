@@ -89,6 +89,11 @@ class Lifecycle:
         await self._commits.submit(replace(self._bare(shard, (command.command_id,), (removed,)), forgets=forgets))
         return removed
 
+    async def pin_holder(self, account: AccountMemory, token: str) -> None:
+        """Remember for good by what the holder is known."""
+        async with self._lock(account):
+            await self._commits.submit(replace(self._bare(account, ()), holder_token=token))
+
     async def require_action(self, account: AccountMemory, reason: ActionReason) -> None:
         """The link waits for its holder."""
         async with self._lock(account):

@@ -14,6 +14,7 @@ from connector.events import Provenance
 from connector.observe import Depth, Known, Observation, observe
 from connector.ports import Clock, Resource, Source
 from connector.runtime.commit_loop import CommitLoop
+from connector.runtime.holder import require_same_holder
 from connector.runtime.memory import AccountMemory, ResourceMemory, resources_of
 from connector.runtime.poller import Gate, Poller, Reading
 from connector.runtime.timetable import Timetable
@@ -97,6 +98,8 @@ class Polls:
             ConsentError: it may not: no consent, paused, removed, or waiting for the holder.
         """
         link = account.link
+        if account.waiting_for == "holder_mismatch":
+            raise ConsentError(f"{account.account_id} shows another holder: nothing of it is told")
         if link is None or link.removed or link.paused or account.halted:
             raise ConsentError(f"{account.account_id} is not to be read now: unlinked, paused or closing")
         if domain not in link.domains:
@@ -156,6 +159,7 @@ class Polls:
             self._note(resource, memory, reading, complete=memory.meta.swept_at is not None)
             self._pace(memory, reading, changed=False, doubtful=False)
             return False
+        require_same_holder(account, reading.read.entries)
         # The read may have opened the window already, to know where to stop.
         opened = reading.opened or memory.packed.open()
         known = Known(

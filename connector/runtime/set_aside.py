@@ -19,8 +19,8 @@ from connector.telemetry import logger
 
 STATUS: Final = "SET_ASIDE"
 ACCOUNT_STEP: Final = (
-    "nothing of it is read; put back the vault or journal that fits and restart, or `zindigi link remove` it and connect "
-    "the holder anew"
+    "nothing of it is read; put back the vault or journal that fits and restart, or `zindigi link remove` it and "
+    "connect the holder anew"
 )
 COMMAND_STEP: Final = (
     "it is not tried again before the next start; make it anew, with the vault that the connector uses"
