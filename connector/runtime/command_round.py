@@ -6,7 +6,7 @@ few commits. One that cannot be applied is set aside and said; it neither stops 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 import anyio
@@ -57,11 +57,7 @@ class CommandRound:
         """
         pending = await self._shard.pending_commands()
         self._set_aside.add_damaged(await self._shard.damaged())
-        by_account: dict[str, list[Command]] = {}
-        for command in pending:
-            if command.command_id not in self._set_aside.commands:
-                by_account.setdefault(command.account_id, []).append(command)
-        waiting = list(by_account.values())
+        waiting = self._by_account(pending)
         broken: list[JournalError] = []
 
         async def in_order(commands: list[Command]) -> None:
@@ -82,6 +78,13 @@ class CommandRound:
                     side_by_side.start_soon(in_order, commands)
         if broken:
             raise broken[0]
+
+    def _by_account(self, pending: Iterable[Command]) -> list[list[Command]]:
+        by_account: dict[str, list[Command]] = {}
+        for command in pending:
+            if command.command_id not in self._set_aside.commands:
+                by_account.setdefault(command.account_id, []).append(command)
+        return list(by_account.values())
 
     async def _prepare(self, command: Command) -> None:
         """Have the account's key made before all begin, so that they reach the same commit."""
