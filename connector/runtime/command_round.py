@@ -7,7 +7,7 @@ few commits. One that cannot be applied is set aside and said; it neither stops 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Final
+from typing import Final, TypeVar
 
 import anyio
 
@@ -21,13 +21,15 @@ from connector.runtime.sealed_state import Subject
 from connector.runtime.set_aside import SetAside
 from connector.telemetry import RepeatedFailures, logger
 
+T = TypeVar("T")
+
 MAXIMUM_AT_ONCE: Final = 1_000
 """Accounts whose commands are applied side by side; the others follow."""
 ROUTE: Final = "app-session"
 
 
 class CommandRound:
-    """Applies the pending commands of one shard. `applied` is told of each that was, once it is durable."""
+    """Applies the pending commands of one shard."""
 
     def __init__(
         self,
@@ -49,8 +51,10 @@ class CommandRound:
         self._log = logger(__name__).bind(shard=shard.number)
         self._later = RepeatedFailures(self._log, clock.monotonic, interval_seconds=600.0)
 
-    async def run(self, applied: Callable[[AccountMemory, Command], None]) -> None:
-        """Apply what is pending.
+    async def run(
+        self, before: Callable[[AccountMemory], T], applied: Callable[[AccountMemory, Command, T], None]
+    ) -> None:
+        """Apply what is pending. `applied` is told of each that was, once it is durable, with what `before` found.
 
         Raises:
             JournalError: memory must be restored; each command is applied as a whole, or pending as a whole.
@@ -63,7 +67,7 @@ class CommandRound:
         async def in_order(commands: list[Command]) -> None:
             for command in commands:
                 try:
-                    if not await self._one(command, applied):
+                    if not await self._one(command, before, applied):
                         return
                 except JournalError as error:
                     broken.append(error)
@@ -93,16 +97,22 @@ class CommandRound:
         except Exception:  # noqa: BLE001  # it comes up again, and is dealt with, when the command is applied
             return
 
-    async def _one(self, command: Command, applied: Callable[[AccountMemory, Command], None]) -> bool:
+    async def _one(
+        self,
+        command: Command,
+        before: Callable[[AccountMemory], T],
+        applied: Callable[[AccountMemory, Command, T], None],
+    ) -> bool:
         """Apply one command; False where it must wait, and those after it with it."""
         try:
             account = await self._account(command)
             if account is None:
                 await self._close_unopened(command)
             else:
+                found = before(account)
                 await self._lifecycle.apply(account, command)
                 self._set_aside.accounts.pop(account.account_id, None)
-                applied(account, command)
+                applied(account, command, found)
         except JournalError:
             raise
         except RetryableError as error:

@@ -191,17 +191,16 @@ class ShardWorker:
         Raises:
             JournalError: memory must be restored.
         """
-        before = {account_id: self._modes(account, self._read_by) for account_id, account in self.accounts.items()}
 
-        def applied(account: AccountMemory, command: Command) -> None:
+        def applied(account: AccountMemory, command: Command, before: Mapping[str, Mode]) -> None:
             if command.kind in {"connect", "resume"}:
                 self._board.forgive(account.account_id)
                 self._schedule_profile(account)
-            self._read_anew(account, before.get(account.account_id, {}))
+            self._read_anew(account, before)
             if command.kind == "accept_removals":
                 self._read_soon(account, command.domain)
 
-        await self._commands.run(applied)
+        await self._commands.run(lambda account: self._modes(account, self._read_by), applied)
         self._adopt_cadence()
         await self._end_sessions()
 

@@ -17,7 +17,7 @@ from connector.proving.rig import Rig
 from tests.support.checked_bank import opened_rig
 
 FULL = Path("/dev/full")
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 180.0
 
 
 @contextmanager
