@@ -7,6 +7,7 @@
     ├── AuthorizationError     the link waits
     │   ├── TokenError             the access token is not accepted: one refresh, one retry
     │   └── ActionRequiredError    only the holder can mend it: OTP, PIN, device, lock, upgrade
+    │       └── HolderMismatchError    the data is somebody else's: the account is halted
     ├── ConsentError           the gate is shut: stop reading, commit nothing
     ├── DataError              the bank said something we cannot understand: quarantine, never drop
     │   └── CursorError            a cursor was repeated or refused: restart the read from the top
@@ -22,7 +23,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-ActionReason = Literal["otp", "pin", "device", "locked", "terms", "app_upgrade"]
+ActionReason = Literal["otp", "pin", "device", "locked", "terms", "app_upgrade", "holder_mismatch"]
 
 
 class ConnectorError(Exception):
@@ -59,6 +60,13 @@ class ActionRequiredError(AuthorizationError):
     def __init__(self, reason: ActionReason, message: str) -> None:
         super().__init__(message)
         self.reason: ActionReason = reason
+
+
+class HolderMismatchError(ActionRequiredError):
+    """The session shows another holder than the one who was linked. Nothing of it may be told."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("holder_mismatch", message)
 
 
 class ConsentError(ConnectorError):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Protocol
+from typing import Literal, Protocol
 
 from connector.domains.model import BookingKey, Entry, Profile, ResourceKind, Unreadable
 from connector.links import Command, Link
@@ -191,14 +191,18 @@ class Vault(Protocol):
     async def account_for(self, holder_identifier: str) -> str:
         """The opaque account id of a holder (E.164 msisdn): the one given before, else a new random one."""
 
-    async def data_key(self, account_id: str) -> bytes:
-        """The subject's 32-byte data key; made on first use.
+    async def data_key(self, account_id: str, *, make: bool = True) -> bytes:
+        """The subject's 32-byte data key; made on first use, unless something is sealed already (not `make`).
 
-        Raises: ConsentError when it was destroyed (an erased account never comes back).
+        Raises: ConsentError when it was destroyed (an erased account never comes back); ConfigurationError when the
+        vault does not know the account, or has no key of it and must not make one; DataError when it does not open.
         """
 
     async def data_keys(self) -> Mapping[str, bytes]:
-        """The data keys of all accounts that have one, at once: a start needs them all."""
+        """The data keys of all accounts that have one, at once: a start needs them all.
+
+        One that does not open is left out: `data_key` says why.
+        """
 
     async def shard_key(self, shard: int) -> bytes:
         """The 32-byte key of what a shard commits about itself; the same on every call, stored nowhere."""
@@ -280,10 +284,25 @@ class StoredEvent:
     headers: tuple[tuple[str, bytes], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Damaged:
+    """A link or command that cannot be understood; the others of its shard are none the worse.
+
+    `key` finds it in the journal, `account_id` is whose it is by that key. `reason` says field and fault, no value.
+    """
+
+    kind: Literal["link", "command"]
+    key: str
+    account_id: str
+    reason: str
+
+
 class Shard(Protocol):
     """The one writer of a shard, once it has been acquired: whoever held it before is fenced."""
 
     number: int
+    committed_number: int
+    """The number of the shard's last commit known to be durable; 0 before the first."""
     maximum_record_bytes: int
     """The largest `value` that a commit may carry; larger ones are known before the commit begins."""
 
@@ -291,10 +310,13 @@ class Shard(Protocol):
         """The last committed value of every live state key (no tombstones), in any order."""
 
     async def links(self) -> Mapping[str, Link]:
-        """The desired state of every account of the shard, by account id."""
+        """The desired state of every account of the shard whose link can be understood, by account id."""
 
     async def pending_commands(self) -> tuple[Command, ...]:
-        """Commands not yet applied, oldest first. May be called often; cheap when there is none."""
+        """Commands not yet applied that can be understood, oldest first. Called often; cheap when there is none."""
+
+    async def damaged(self) -> tuple[Damaged, ...]:
+        """What `links` and `pending_commands` left out when they were last asked. They stay as they are."""
 
     async def commit(self, commit: Commit) -> None:
         """Make all of it durable and visible, or none of it.
@@ -337,7 +359,10 @@ class JournalReader(Protocol):
         """
 
     async def links(self) -> Mapping[str, Link]:
-        """Every link, by account id."""
+        """Every link that can be understood, by account id."""
+
+    async def damaged(self) -> tuple[Damaged, ...]:
+        """The links and commands that `links` and `pending_commands` leave out."""
 
     async def append_command(self, command: Command) -> None:
         """Durable when it returns; applied by the connector when it runs."""

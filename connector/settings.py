@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -41,6 +42,11 @@ ENV_PREFIX: Final = "ZINDIGI_"
 ENV_NESTING: Final = "__"
 CONFIG_VARIABLE: Final = "ZINDIGI_CONFIG"
 DEFAULT_CONFIG_PATH: Final = Path("config/connector.toml")
+_SERVICE_NAME: Final = re.compile(
+    r"ZINDIGI(_[A-Z0-9_]+)?_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_\d+_(TCP|UDP|SCTP)_(PROTO|PORT|ADDR))"
+)
+_SERVICE_ADDRESS: Final = re.compile(r"ZINDIGI(_[A-Z0-9_]+)?_PORT(_\d+_(TCP|UDP|SCTP))?")
+"""Of these the value is an address, such as tcp://10.0.0.1:80."""
 MASK: Final = "********"
 
 Framing = Literal["single-object", "confluent"]
@@ -298,6 +304,8 @@ class Effective:
 
     settings: Settings
     sources: Mapping[str, str]
+    ignored: tuple[str, ...] = ()
+    """Variables that look like ours and are those that Kubernetes sets for every service of a namespace."""
 
     def values(self) -> Iterator[EffectiveValue]:
         """Every setting in the order of the configuration file, secrets masked."""
@@ -349,7 +357,7 @@ def load_settings(config: Path | None = None, flags: Mapping[str, str] | None = 
         complaints.extend(_complaint(detail, sources) for detail in error.errors(include_url=False))
     if settings is None or complaints:
         raise ConfigurationError("\n".join(complaints))
-    return Effective(settings, sources)
+    return Effective(settings, sources, tuple(_service_links()))
 
 
 Layer = dict[str, tuple[object, str]]
@@ -387,7 +395,8 @@ def _file_layer(path: Path | None, complaints: list[str]) -> Layer:
 
 
 def _environment_layer(complaints: list[str]) -> Layer:
-    given = [name for name in os.environ if name.startswith(ENV_PREFIX) and name != CONFIG_VARIABLE]
+    ours = {name for name in os.environ if name.startswith(ENV_PREFIX)} - {CONFIG_VARIABLE}
+    given = ours.difference(_service_links())
     complaints.extend(
         f"unknown environment variable {name}{nearest(name, _VARIABLES)}"
         for name in sorted(given)
@@ -396,6 +405,16 @@ def _environment_layer(complaints: list[str]) -> Layer:
     nested = EnvSettingsSource(Settings, env_prefix=ENV_PREFIX, env_nested_delimiter=ENV_NESTING)() if given else {}
     names = {key: name for name, key in _VARIABLES.items()}
     return {key: (value, f"${names[key]}") for key, value in _flat(nested) if key in names}
+
+
+def _service_links() -> list[str]:
+    """Variables that Kubernetes sets in every container for a service called `zindigi`, or `zindigi-…`."""
+    named = (name for name in sorted(os.environ) if name not in _VARIABLES and ENV_NESTING not in name)
+    return [
+        name
+        for name in named
+        if _SERVICE_NAME.fullmatch(name) or (_SERVICE_ADDRESS.fullmatch(name) and "://" in os.environ[name])
+    ]
 
 
 def _flag_layer(flags: Mapping[str, str], complaints: list[str]) -> Layer:

@@ -114,8 +114,8 @@ class StreamHead:
     """The head of one stream: written by every commit that touches it.
 
     In an account's lifecycle stream, `refresh_generation` is that of the bank session that was last about to be
-    replaced, within `refresh_deadline_seconds`. In a shard's own, `confirmed_at` is the latest instant of which two
-    clocks agreed that it had come.
+    replaced, within `refresh_deadline_seconds`, and `holder_token` that by what the holder is known since the first
+    profile. In a shard's own, `confirmed_at` is the latest instant of which two clocks agreed that it had come.
     """
 
     sequence: int = 0
@@ -126,3 +126,4 @@ class StreamHead:
     refresh_generation: int | None = None
     refresh_deadline_seconds: int | None = None
     confirmed_at: datetime | None = None
+    holder_token: str | None = None

@@ -21,6 +21,7 @@ import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
 
 from connector.errors import ConnectorError
+from connector.log_output import LogOutput
 from connector.settings import LogSettings
 
 FIELDS: Final = frozenset(
@@ -29,15 +30,18 @@ FIELDS: Final = frozenset(
         "event", "level", "timestamp", "module", "error", "problem", "where", "dropped_fields", "suppressed_count",
         # What it is about. `account_id` and `resource` are opaque by design; `topic`, `domain`, `backend`, `route` are
         # names of ours; `key` is none of them on purpose: keys of state hold hashes only, but nobody needs them here.
-        "account_id", "shard", "domain", "resource", "topic", "backend", "route", "depth", "command", "command_id",
+        "account_id", "shard", "domain", "resource", "topic", "backend", "surface", "route", "depth",
+        "command", "command_id",
         # What happened.
-        "action", "reason", "status", "state", "generation", "commit_number", "pid", "port", "version", "path",
+        "action", "next_step", "reason", "status", "state", "generation", "commit_number", "pid", "port", "version",
+        "path",
         # How much and how long, units last.
         "count", "accounts_count", "behind_count", "bytes_count", "commands_count", "committed_count", "commits_count",
         "entries_count", "events_count",
         "failures_count", "links_count", "pages_count", "polls_count", "quarantined_count", "records_count",
-        "resources_count", "unchanged_count", "retries_count", "shards_count", "streams_count", "unknown_fields_count",
-        "delay_seconds", "duration_seconds", "interval_seconds", "lag_seconds", "retry_after_seconds",
+        "resources_count", "unchanged_count", "retries_count", "set_aside_count",
+        "shards_count", "streams_count", "unknown_fields_count",
+        "asked_seconds", "delay_seconds", "duration_seconds", "interval_seconds", "lag_seconds", "retry_after_seconds",
     }
 )  # fmt: skip
 """Every field that a log line may have."""
@@ -56,29 +60,46 @@ dropped_fields: Counter[str] = Counter()
 
 def configure_logging(settings: LogSettings, stream: TextIO | None = None, *, colours: bool = False) -> None:
     """Set up logging for the process; `stream` is standard error unless given."""
-    target = stream or sys.stderr
+    processors = _processors(settings, colours=colours)
+    level = logging.getLevelNamesMapping()[settings.level.upper()]
+    structlog.configure(
+        processors=processors,
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.WriteLoggerFactory(stream or sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [_LibraryHandler()]
+    root.setLevel(max(LIBRARY_LEVEL, level))
+
+
+def unhindered(settings: LogSettings, descriptor: int, *, colours: bool = False) -> LogOutput:
+    """Log to a descriptor without ever waiting for it or failing with it, from here on."""
+
+    def notice(count: int) -> str:
+        event: EventDict = {"event": "log_lines_dropped", "module": __name__, "count": count}
+        for processor in _processors(settings, colours=colours):
+            event = cast("EventDict", processor(None, "warning", event))
+        return f"{event}\n"
+
+    output = LogOutput(descriptor, notice)
+    configure_logging(settings, cast("TextIO", output), colours=colours)
+    return output
+
+
+def _processors(settings: LogSettings, *, colours: bool) -> list[Processor]:
     renderer: Processor
     if settings.format == "json":
         renderer = structlog.processors.JSONRenderer(sort_keys=False)
     else:
         renderer = structlog.dev.ConsoleRenderer(colors=colours, pad_event_to=0)
-    processors: list[Processor] = [
+    return [
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         describe_error,
         keep_listed_fields,
         renderer,
     ]
-    level = logging.getLevelNamesMapping()[settings.level.upper()]
-    structlog.configure(
-        processors=processors,
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(target),
-        cache_logger_on_first_use=False,
-    )
-    root = logging.getLogger()
-    root.handlers[:] = [_LibraryHandler()]
-    root.setLevel(max(LIBRARY_LEVEL, level))
 
 
 def logger(name: str) -> FilteringBoundLogger:
@@ -173,6 +194,11 @@ class RepeatedFailures:
         self._silences[key] = _Silence(now + self._interval_seconds)
         self._log.warning(event, **fields, **({"suppressed_count": suppressed} if suppressed else {}))
         return True
+
+    def unforeseen(self, event: str, error: BaseException, **fields: Any) -> bool:  # noqa: ANN401  structlog's own fields
+        """Say an error, once an interval for each kind: what it is and where it came from."""
+        kind = f"{event} {type(error).__name__} {_place(error.__traceback__)}"
+        return self.warn(kind, event, exc_info=error, **fields)
 
     def settle(self, key: str) -> None:
         """The trouble of `key` is over: the next one is said at once."""

@@ -95,11 +95,15 @@ class SqliteVault:
 
         return await self._run(work)
 
-    async def data_key(self, account_id: str) -> bytes:
+    async def data_key(self, account_id: str, *, make: bool = True) -> bytes:
         def work(connection: sqlite3.Connection) -> bytes:
             row = _existing(connection, account_id)
             if row["data_key"] is not None:
                 return self._sealer.unseal(account_id, "data_key", row["data_key"])
+            if not make:
+                raise ConfigurationError(
+                    f"the vault holds no data key of account {account_id}, whose state is sealed: is it an older copy?"
+                )
             key = secrets.token_bytes(KEY_BYTES)
             sealed = self._sealer.seal(account_id, "data_key", key)
             connection.execute("UPDATE account SET data_key = ? WHERE account_id = ?", (sealed, account_id))
@@ -110,9 +114,16 @@ class SqliteVault:
     async def data_keys(self) -> Mapping[str, bytes]:
         def work(connection: sqlite3.Connection) -> dict[str, bytes]:
             rows = connection.execute("SELECT account_id, data_key FROM account WHERE data_key IS NOT NULL")
-            return {account_id: self._sealer.unseal(account_id, "data_key", sealed) for account_id, sealed in rows}
+            return {account_id: key for account_id, sealed in rows if (key := self._opened(account_id, sealed))}
 
         return await self._run(work, writes=False)
+
+    def _opened(self, account_id: str, sealed: bytes) -> bytes | None:
+        """A data key; None where it does not open: that costs its own account only."""
+        try:
+            return self._sealer.unseal(account_id, "data_key", sealed)
+        except DataError:
+            return None
 
     async def shard_key(self, shard: int) -> bytes:
         return derive_key(self._token_key, f"zindigi/shard/{shard}")

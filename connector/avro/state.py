@@ -114,6 +114,7 @@ def encode_head(head: StreamHead) -> bytes:
             "commit_number": head.commit_number,
             "stream_version": head.stream_version,
             "status": head.status,
+            "holder_token": head.holder_token,
             "resources": resources,
             "refresh_generation": head.refresh_generation,
             "refresh_deadline_seconds": head.refresh_deadline_seconds,

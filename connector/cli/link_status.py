@@ -62,6 +62,11 @@ async def view_links(reader: JournalReader, now: datetime) -> list[LinkView]:
     waiting = [link for account_id, link in (await known_links(reader)).items() if account_id not in links]
     views = [_view(link, _state(link, told.get(account_id), now)) for account_id, link in links.items()]
     views += [_view(link, "waiting for `zindigi run`") for link in waiting]
+    views += [
+        LinkView(one.account_id, "", f"set aside: {one.reason}", (), None, 0, {})
+        for one in await reader.damaged()
+        if one.kind == "link"
+    ]
     return sorted(views, key=lambda view: (view.label, view.account_id))
 
 

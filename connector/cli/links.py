@@ -309,6 +309,10 @@ def _change(
 
     async def changing() -> None:
         async with reading(settings) as reader:
+            if kind == "remove" and await _is_damaged(reader, account):
+                # Its link cannot be read: it can be closed all the same, by its whole id.
+                await _command(reader, kind, account, wait_seconds=wait_seconds)
+                return
             link = find_link(await known_links(reader), account)
             if link.removed:
                 raise UsageError(f"the link {account} is removed: `zindigi link connect` opens it again")
@@ -318,6 +322,11 @@ def _change(
             await _command(reader, kind, link.account_id, domain=domain, wished=asked, wait_seconds=wait_seconds)
 
     anyio.run(changing)
+
+
+async def _is_damaged(reader: JournalReader, account: str) -> bool:
+    """Is `account` the id of one whose link cannot be understood?"""
+    return account in {one.account_id for one in await reader.damaged() if one.kind == "link"}
 
 
 async def _command(

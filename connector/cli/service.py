@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TextIO, cast
 from urllib.parse import quote
 
 import anyio
@@ -14,6 +18,8 @@ from connector.cli.prompts import say
 from connector.cli.screen import show_table
 from connector.cli.settings_flags import SettingsFlags
 from connector.master_key import read_master_key
+from connector.settings import LogSettings
+from connector.telemetry import unhindered
 
 Port = Annotated[int, Parameter(validator=validators.Number(gte=0, lte=65535))]
 
@@ -34,7 +40,27 @@ def run(*, flags: SettingsFlags | None = None) -> None:
     master_key = read_master_key(effective.settings, effective.sources)
     from connector.runtime.connector import run_connector
 
-    anyio.run(partial(run_connector, effective.settings, master_key, reload=lambda: given.load().settings))
+    # Whoever reads standard error may stop reading, or the disk be full: that must not end or freeze the service.
+    with _unhindered_standard_error(effective.settings.log):
+        anyio.run(partial(run_connector, effective.settings, master_key, reload=lambda: given.read().settings))
+
+
+@contextmanager
+def _unhindered_standard_error(settings: LogSettings) -> Iterator[None]:
+    """Nobody waits for standard error from here to the end of the process, nor fails with it."""
+    try:
+        descriptor = sys.stderr.fileno()
+    except (OSError, ValueError):
+        yield  # there is none: what stands there instead neither fills up nor hangs
+        return
+    output = unhindered(settings, descriptor, colours=sys.stderr.isatty())
+    atexit.register(output.last_words)
+    try:
+        yield
+    except BaseException:
+        # What ends it is said after what led there, by the thread that nobody waits for.
+        sys.stderr = cast("TextIO", output)
+        raise
 
 
 def sandbox(*, scenario: Path = Path("life"), host: str = "127.0.0.1", port: Port = 8642, seed: int = 1) -> None:

@@ -16,7 +16,7 @@ from connector.clock import SystemClock
 from connector.journal.choice import open_reader
 from connector.ports import JournalReader
 from connector.settings import Effective, Settings, load_settings
-from connector.telemetry import configure_logging
+from connector.telemetry import configure_logging, logger
 
 
 @Parameter(name="*", group="Settings")
@@ -41,15 +41,24 @@ class SettingsFlags:
             ConfigurationError: one is wrong.
             UsageError: `--set` is not KEY=VALUE.
         """
+        effective = self.read()
+        configure_logging(effective.settings.log, colours=sys.stderr.isatty())
+        for name in effective.ignored:
+            logger(__name__).warning("environment_ignored", reason=f"{name} is one that Kubernetes sets for a service")
+        return effective
+
+    def read(self) -> Effective:
+        """The settings that hold; nothing is set up by them.
+
+        Raises: as `load`.
+        """
         flags: dict[str, str] = {}
         for item in self.setting:
             key, equals, value = item.partition("=")
             if not equals:
                 raise UsageError(f"--set {item}: it must be KEY=VALUE, as in --set bank.base_url=http://127.0.0.1:8642")
             flags[key.strip()] = value.strip()
-        effective = load_settings(self.config, flags)
-        configure_logging(effective.settings.log, colours=sys.stderr.isatty())
-        return effective
+        return load_settings(self.config, flags)
 
 
 @asynccontextmanager

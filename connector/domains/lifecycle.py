@@ -107,7 +107,7 @@ class Checkpoint:
 
     Both are those of the slowest domain, None where something was not read in this life of the connector; `domains` has
     each domain's own. Streams with a gap (`holes`), with something that is not believed yet (`held`), or set aside
-    (`isolated`) are among those that are `behind`.
+    (`isolated`) are among those that are `behind`, and so are those of accounts that cannot be opened (`set_aside`).
     """
 
     KIND: ClassVar[str] = "checkpoint"
@@ -124,6 +124,7 @@ class Checkpoint:
     held: int = 0
     isolated: int = 0
     quarantined: int = 0
+    set_aside: int = 0
 
     @property
     def entity_id(self) -> str:

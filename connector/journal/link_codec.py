@@ -1,14 +1,15 @@
 """Links and commands as JSON rows: strict, versioned, the same in every journal.
 
 A durable format. A row of a newer version, with a field too many, too few or of another type is refused, never guessed
-at: it decides whose bank is read. Rows of version 1, which knew no cadence, are read for ever; version 2 is written.
+at: it decides whose bank is read. Rows are read one by one, so that a bad one costs nobody but its account. Rows of
+version 1, which knew no cadence, are read for ever; version 2 is written.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from datetime import UTC
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Annotated, Literal, TypeVar
 
@@ -18,6 +19,7 @@ from connector.cadence import parse_mode
 from connector.consent import Consent, ConsentStatus
 from connector.errors import DataError, JournalError
 from connector.links import Command, CommandKind, Link
+from connector.ports import Damaged
 
 
 @lru_cache(maxsize=1024)
@@ -28,8 +30,17 @@ def _shared(names: tuple[str, ...]) -> frozenset[str]:
 
 A = TypeVar("A")
 B = TypeVar("B")
+C = TypeVar("C", Link, Command)
 
-Utc = Annotated[AwareDatetime, AfterValidator(lambda instant: instant.astimezone(UTC))]
+
+def _utc(instant: datetime) -> datetime:
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("the instant lies beyond the years that there are") from None
+
+
+Utc = Annotated[AwareDatetime, AfterValidator(_utc)]
 Names = Annotated[list[str], Field(max_length=64)]
 _WHOLE = {"union_tag_invalid": "version", "union_tag_not_found": "version"}
 """What is wrong with a row as a whole, where that has a name."""
@@ -173,11 +184,42 @@ def decode_command(text: str | bytes) -> Command:
     )
 
 
+def readable(
+    kind: Literal["link", "command"], key: str, account_id: str, decode: Callable[[str | bytes], C], value: object
+) -> C | Damaged:
+    """One row by itself: its link or command, else what is wrong with it. Never raises.
+
+    `key` and `account_id` are those under which the row lies: a row that speaks of another account is damaged.
+    """
+    try:
+        # Whatever else a column may hold is as unreadable as an empty row.
+        decoded = decode(value if isinstance(value, str | bytes) else b"")
+    except DataError as error:
+        return Damaged(kind, key, account_id, str(error))
+    except Exception as error:  # noqa: BLE001  # whatever one row does to us, the other rows are read
+        return Damaged(kind, key, account_id, f"the {kind} cannot be read: {type(error).__name__}")
+    if decoded.account_id != account_id:
+        return Damaged(kind, key, account_id, f"the {kind} lies under the key of another account")
+    return decoded
+
+
+def sorted_out(rows: Iterable[C | Damaged]) -> tuple[list[C], tuple[Damaged, ...]]:
+    """The good ones, and the others, each in their order."""
+    good: list[C] = []
+    damaged: list[Damaged] = []
+    for row in rows:
+        if isinstance(row, Damaged):
+            damaged.append(row)
+        else:
+            good.append(row)
+    return good, tuple(damaged)
+
+
 def coded(codec: Callable[[A], B], value: A) -> B:
     """A link or command through its codec.
 
     Raises:
-        JournalError: it cannot be understood. That stops the shard, for it decides whose bank is read.
+        JournalError: it cannot be written so that it reads back the same.
     """
     try:
         return codec(value)

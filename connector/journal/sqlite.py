@@ -16,12 +16,19 @@ from typing import Final
 
 from connector.errors import ConfigurationError, FencedError, JournalError
 from connector.journal.file_lock import FileLock
-from connector.journal.link_codec import coded, decode_command, encode_command, encode_link
+from connector.journal.link_codec import coded, encode_command, encode_link
 from connector.journal.partition import shard_of
 from connector.journal.sqlite_file import DatabaseThread, transaction
-from connector.journal.sqlite_rows import encode_headers, links_by_account, stored_event
+from connector.journal.sqlite_rows import (
+    COMMAND_COLUMNS,
+    LINK_COLUMNS,
+    commands_in_order,
+    encode_headers,
+    links_by_account,
+    stored_event,
+)
 from connector.links import Command, Link
-from connector.ports import Clock, Commit, StateRecord, StoredEvent
+from connector.ports import Clock, Commit, Damaged, StateRecord, StoredEvent
 
 MAXIMUM_RECORD_BYTES: Final = 1_000_000
 """Below Kafka's default limit for a message, so that whatever fits here fits there."""
@@ -45,6 +52,7 @@ class SqliteShard:
         self._journal = journal
         self._epoch = epoch
         self._unusable: JournalError | None = None
+        self._damaged: dict[str, tuple[Damaged, ...]] = {}
 
     async def restore(self) -> AsyncIterator[StateRecord]:
         after = _BEFORE_FIRST_KEY
@@ -64,17 +72,26 @@ class SqliteShard:
 
     async def links(self) -> Mapping[str, Link]:
         rows = await self._journal.database.run(
-            lambda connection: connection.execute("SELECT value FROM links WHERE shard = ?", (self.number,)).fetchall()
+            lambda connection: connection.execute(
+                f"SELECT {LINK_COLUMNS} FROM links WHERE shard = ?",  # noqa: S608  our own columns
+                (self.number,),
+            ).fetchall()
         )
-        return links_by_account(rows)
+        links, self._damaged["links"] = links_by_account(rows)
+        return links
 
     async def pending_commands(self) -> tuple[Command, ...]:
         rows = await self._journal.database.run(
             lambda connection: connection.execute(
-                "SELECT value FROM commands WHERE shard = ? ORDER BY position", (self.number,)
+                f"SELECT {COMMAND_COLUMNS} FROM commands WHERE shard = ? ORDER BY position",  # noqa: S608  our own columns
+                (self.number,),
             ).fetchall()
         )
-        return tuple(coded(decode_command, row[0]) for row in rows)
+        commands, self._damaged["commands"] = commands_in_order(rows)
+        return commands
+
+    async def damaged(self) -> tuple[Damaged, ...]:
+        return tuple(one for found in self._damaged.values() for one in found)
 
     async def commit(self, commit: Commit) -> None:
         if self._unusable is not None:
@@ -315,8 +332,12 @@ class SqliteReader:
                 await self._clock.sleep(_FOLLOW_INTERVAL_SECONDS)
 
     async def links(self) -> Mapping[str, Link]:
-        rows = await self._database.run(lambda connection: connection.execute("SELECT value FROM links").fetchall())
-        return links_by_account(rows)
+        rows = await self._database.run(_all_links)
+        return links_by_account(rows)[0]
+
+    async def damaged(self) -> tuple[Damaged, ...]:
+        links = links_by_account(await self._database.run(_all_links))[1]
+        return links + commands_in_order(await self._database.run(_all_commands))[1]
 
     async def append_command(self, command: Command) -> None:
         """Durable when it returns; a command of an id that is pending already changes nothing."""
@@ -337,10 +358,7 @@ class SqliteReader:
 
     async def pending_commands(self) -> tuple[Command, ...]:
         """Commands of every shard that no connector has applied yet, oldest first."""
-        rows = await self._database.run(
-            lambda connection: connection.execute("SELECT value FROM commands ORDER BY position").fetchall()
-        )
-        return tuple(coded(decode_command, row[0]) for row in rows)
+        return commands_in_order(await self._database.run(_all_commands))[0]
 
     async def command_pending(self, command_id: str) -> bool:
         row = await self._database.run(
@@ -352,6 +370,14 @@ class SqliteReader:
 
     async def close(self) -> None:
         await self._database.close()
+
+
+def _all_links(connection: sqlite3.Connection) -> list[tuple[bytes, object]]:
+    return connection.execute(f"SELECT {LINK_COLUMNS} FROM links").fetchall()  # noqa: S608  our own columns
+
+
+def _all_commands(connection: sqlite3.Connection) -> list[tuple[bytes, bytes, object]]:
+    return connection.execute(f"SELECT {COMMAND_COLUMNS} FROM commands ORDER BY position").fetchall()  # noqa: S608  our own columns
 
 
 def _events_after(

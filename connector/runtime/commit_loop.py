@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 import anyio
 
 from connector.errors import ConnectorError, ConsentError, DataError, FencedError, JournalError
-from connector.ports import Clock, Commit, Shard
+from connector.ports import Clock, Commit, Shard, StateRecord
 from connector.runtime.encoding import Encoded, encode
 from connector.runtime.isolation import Isolation, Stream
-from connector.runtime.memory import ResourceMemory, bounds_of
+from connector.runtime.memory import ResourceMemory, bounds_of, reason_of
 from connector.runtime.packing import pack
 from connector.runtime.writes import Write
 from connector.state import StreamHead
@@ -128,22 +128,12 @@ class CommitLoop:
 
     async def _commit(self, batch: list[_Submission]) -> None:
         number = self._number + 1
-        heads: dict[tuple[str, str], StreamHead] = {}
-        encoded: list[Encoded] = []
-        admitted: list[_Submission] = []
-        for submission in batch:
-            try:
-                encoded += self._encode(submission, heads, number)
-            except (ConsentError, DataError) as error:
-                # One stream's trouble is its own: the others of this commit go on.
-                submission.finish(error)
-            else:
-                admitted.append(submission)
+        admitted, encoded = self._admitted(batch, number)
         if not admitted:
             return
         streams = set[Stream]().union(*(submission.streams for submission in admitted))
         try:
-            await self._shard.commit(_joined(self._shard.number, number, encoded))
+            await self._journalled(_joined(self._shard.number, number, encoded))
         except JournalError as error:
             if not isinstance(error, FencedError):
                 indivisible = len(streams) == 1 or len(admitted) == 1
@@ -153,10 +143,43 @@ class CommitLoop:
             raise
         self._number = number
         self.isolation.committed(streams)
-        for one in encoded:
-            _publish(one)
+        lost = _published(encoded)
         for submission in admitted:
-            submission.finish()
+            submission.finish(lost)
+        if lost is not None:
+            raise lost
+
+    def _admitted(self, batch: list[_Submission], number: int) -> tuple[list[_Submission], list[Encoded]]:
+        """What of a batch can be committed, encoded; the rest is finished, each with its own trouble."""
+        heads: dict[tuple[str, str], StreamHead] = {}
+        encoded: list[Encoded] = []
+        admitted: list[_Submission] = []
+        for submission in batch:
+            try:
+                encoded += self._encode(submission, heads, number)
+            except (ConsentError, DataError) as error:
+                # One stream's trouble is its own: the others of this commit go on.
+                submission.finish(error)
+            except Exception as error:  # noqa: BLE001  # what nobody foresaw in one write must not end the others
+                for stream in submission.streams:
+                    self.isolation.unforeseen(stream, error)
+                submission.finish(DataError(f"it cannot be encoded: {reason_of(error)}"))
+            else:
+                admitted.append(submission)
+        return admitted, encoded
+
+    async def _journalled(self, commit: Commit) -> None:
+        """Commit; an error that no journal should raise leaves the outcome as unknown as any other.
+
+        Raises:
+            JournalError: the outcome is unknown.
+        """
+        try:
+            await self._shard.commit(commit)
+        except JournalError:
+            raise
+        except Exception as error:
+            raise JournalError(f"the commit ended in {reason_of(error)}") from error
 
     def _encode(self, submission: _Submission, heads: dict[tuple[str, str], StreamHead], number: int) -> list[Encoded]:
         """The submission on top of `heads`, which move on only when all of it could be encoded."""
@@ -180,6 +203,7 @@ class CommitLoop:
 def _joined(shard: int, number: int, encoded: list[Encoded]) -> Commit:
     # Of two values under one key in a commit the later one counts: heads are written once.
     state = {record.key: record for one in encoded for record in one.state}
+    state |= {key: StateRecord(key, None) for one in encoded for key in one.write.forgets}
     return Commit(
         shard=shard,
         number=number,
@@ -191,12 +215,23 @@ def _joined(shard: int, number: int, encoded: list[Encoded]) -> Commit:
     )
 
 
+def _published(encoded: list[Encoded]) -> JournalError | None:
+    """Publish what was committed; the error that says that memory does not follow the journal any more."""
+    try:
+        for one in encoded:
+            _publish(one)
+    except Exception as error:  # noqa: BLE001  # whatever it is: memory is made anew from the journal
+        return JournalError(f"memory does not follow the journal: {reason_of(error)}")
+    return None
+
+
 def _publish(one: Encoded) -> None:
     """Memory follows the journal, never the other way round."""
     write = one.write
     write.account.stream(write.domain).head = one.head
     for link in write.links:
-        write.account.link = link
+        if link.account_id == write.account.account_id:
+            write.account.link = link
     if write.closes is not None:
         for name, closed in write.account.stream(write.domain).resources.items():
             closed.meta = one.head.resources.get(name, closed.meta)

@@ -6,7 +6,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 
 import anyio
@@ -14,15 +14,16 @@ import anyio
 from connector.cadence import Bounds, Intervals
 from connector.clock import SystemClock
 from connector.domains.registry import DOMAINS
-from connector.errors import ConnectorError, FencedError, JournalError
-from connector.journal.choice import open_journal
-from connector.ports import Clock, Journal, Source, Vault
-from connector.runtime.backend import BackendLimits
+from connector.errors import ConfigurationError, ConnectorError, FencedError, JournalError
+from connector.journal.choice import open_journal, open_reader
+from connector.ports import Clock, Journal, JournalReader, Source, Vault
+from connector.runtime.backend import BackendLimits, Backends
 from connector.runtime.clock_watch import ClockWatch
+from connector.runtime.fitness import require_fitness
 from connector.runtime.isolation import Isolation
 from connector.runtime.options import WorkerOptions
 from connector.runtime.poller import PollLimits
-from connector.runtime.shard_worker import ShardWorker
+from connector.runtime.shard_worker import OfProcess, ShardWorker
 from connector.runtime.timetable import Timetable
 from connector.settings import Settings
 from connector.sources.zindigi.options import ZindigiOptions
@@ -33,11 +34,16 @@ from connector.vault import SqliteVault
 STANDARD_ERROR = 2
 RESTORE_PAUSE_SECONDS = 1.0
 """Between an unknown outcome and taking the shard up again."""
+LONGEST_RESTORE_PAUSE_SECONDS = 60.0
+"""Up to which that pause is doubled while something goes on failing that is not the journal's."""
+SHARD_STEP = "the other shards go on; see docs/operations.md, Nobody stops anybody else"
 REMINDER_SECONDS = 600.0
 """How often it is said again that a shard cannot be taken up."""
 
 JournalOpener = Callable[[Settings, Clock], Awaitable[Journal]]
 """Opens the journal that the settings name."""
+ReaderOpener = Callable[[Settings, Clock], Awaitable[JournalReader]]
+"""Opens it to read, without becoming anybody's successor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +90,7 @@ async def run_connector(
     master_key: bytes,
     opening: JournalOpener = open_journal,
     *,
+    reading: ReaderOpener = open_reader,
     reload: Callable[[], Settings] | None = None,
 ) -> None:
     """Run until SIGTERM or SIGINT, then finish what is in flight and return.
@@ -96,6 +103,13 @@ async def run_connector(
         JournalError: the journal is away at the start; later on it is waited for.
     """
     async with edges_of(settings, master_key, opening) as edges:
+        reader = await reading(settings, edges.clock)
+        try:
+            await require_fitness(
+                reader, edges.vault, vault_name=str(settings.vault.path), journal_name=journal_name(settings)
+            )
+        finally:
+            await reader.close()
         await work(edges, worker_options(settings), reload)
 
 
@@ -104,11 +118,13 @@ async def work(edges: Edges, options: WorkerOptions, reload: Callable[[], Settin
     stop = anyio.Event()
     timetable = Timetable(options, edges.clock)
     watch = ClockWatch(edges.clock, edges.source, bank_tells_time=options.bank_tells_time)
+    backends = Backends(options.backends, Random())  # noqa: S311  # spreads load, guards nothing
+    shared = Shared(OfProcess(timetable, backends, watch), stop)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_heed_signals, stop, timetable, reload)
         async with anyio.create_task_group() as shards:
             for number in range(edges.journal.shard_count):
-                shards.start_soon(work_shard, number, edges, timetable, stop, watch)
+                shards.start_soon(work_shard, number, edges, shared)
         tasks.cancel_scope.cancel()
 
 
@@ -137,35 +153,71 @@ def adopt_cadence(timetable: Timetable, reload: Callable[[], Settings]) -> None:
     logger(__name__).info("cadence_adopted")
 
 
-async def work_shard(number: int, edges: Edges, timetable: Timetable, stop: anyio.Event, watch: ClockWatch) -> None:
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What all shards of the process have in common. `refused` are those that were never ours, and why not."""
+
+    process: OfProcess
+    stop: anyio.Event
+    refused: dict[int, ConfigurationError] = field(default_factory=dict)
+
+
+async def work_shard(number: int, edges: Edges, shared: Shared) -> None:
     """Work a shard; after an unknown outcome, take it up again from what the journal holds.
 
-    While the journal is away that is tried again and again, but said only once.
+    Whatever else ends a shard's worker ends nobody else's: it is said, and the shard is taken up again after a pause
+    that grows. While the journal is away that is tried again and again, but said only once.
+
+    Raises:
+        FencedError: another connector took over.
+        ConfigurationError: no shard of this process can be had.
     """
     failures = RepeatedFailures(logger(__name__), edges.clock.monotonic, interval_seconds=REMINDER_SECONDS)
     isolation = Isolation(edges.clock)
-    while not stop.is_set():
+    pause = RESTORE_PAUSE_SECONDS
+    while not shared.stop.is_set():
         worker = ShardWorker(
             number,
             journal=edges.journal,
             vault=edges.vault,
             source=edges.source,
             clock=edges.clock,
-            options=timetable.options,
-            timetable=timetable,
+            options=shared.process.timetable.options,
+            process=shared.process,
             random=Random(),  # noqa: S311  # spreads load, guards nothing
             isolation=isolation,
-            clock_watch=watch,
         )
+        began = edges.clock.monotonic()
         try:
-            await _run_unless_stopped(worker, stop)
+            await _run_unless_stopped(worker, shared.stop)
         except* FencedError:
             raise
-        except* JournalError as errors:
+        except* Exception as errors:  # noqa: BLE001  # one shard must not end the process for all others
+            error = _telling(errors)
             if worker.restored.is_set():
                 failures.settle("shard")
-            failures.warn("shard", "shard_dropped", shard=number, exc_info=_first(errors))
-            await edges.clock.sleep(RESTORE_PAUSE_SECONDS)
+                shared.refused.pop(number, None)
+            elif isinstance(error, ConfigurationError):
+                shared.refused[number] = error
+                if len(shared.refused) == edges.journal.shard_count:
+                    raise error from None
+            lived = edges.clock.monotonic() - began
+            if isinstance(error, JournalError) or lived > LONGEST_RESTORE_PAUSE_SECONDS:
+                pause = RESTORE_PAUSE_SECONDS
+            if isinstance(error, JournalError):
+                failures.warn("shard", "shard_dropped", shard=number, exc_info=error)
+            else:
+                failures.warn(
+                    "shard",
+                    "shard_failed",
+                    shard=number,
+                    retry_after_seconds=pause,
+                    exc_info=error,
+                    next_step=SHARD_STEP,
+                )
+            await edges.clock.sleep(pause)
+            if not isinstance(error, JournalError):
+                pause = min(pause * 2, LONGEST_RESTORE_PAUSE_SECONDS)
 
 
 async def _run_unless_stopped(worker: ShardWorker, stop: anyio.Event) -> None:
@@ -182,12 +234,24 @@ async def _run_unless_stopped(worker: ShardWorker, stop: anyio.Event) -> None:
         tasks.cancel_scope.cancel()
 
 
-def _first(errors: BaseExceptionGroup[JournalError]) -> BaseException:
-    """The first error that is no group."""
-    error: BaseException = errors
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
+def _telling(errors: BaseExceptionGroup[Exception]) -> BaseException:
+    """The error that says most of what happened: one that is not merely the journal's, else the first."""
+    leaves: list[BaseException] = []
+    groups: list[BaseException] = [errors]
+    while groups:
+        error = groups.pop(0)
+        if isinstance(error, BaseExceptionGroup):
+            groups += error.exceptions
+        else:
+            leaves.append(error)
+    return next((leaf for leaf in leaves if not isinstance(leaf, JournalError)), leaves[0])
+
+
+def journal_name(settings: Settings) -> str:
+    """Which journal it is, for a person."""
+    if settings.journal.kind == "kafka":
+        return f"{settings.kafka.prefix}.* at {settings.kafka.bootstrap_servers}"
+    return str(settings.journal.path)
 
 
 def source_options(settings: Settings) -> ZindigiOptions:

@@ -146,6 +146,7 @@ class _Encoding:
             commit_number=commit_number,
             stream_version=self.stream_version,
             status=self.status,
+            holder_token=write.holder_token or self.head.holder_token,
             resources=self.resources,
             refresh_generation=refresh.generation if refresh else self.head.refresh_generation,
             refresh_deadline_seconds=refresh.deadline_seconds if refresh else self.head.refresh_deadline_seconds,

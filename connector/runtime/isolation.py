@@ -4,23 +4,28 @@ A commit joins the writes of many streams and fails as a whole. Its streams are 
 halves; one that fails alone is set aside for a while, and then tried again, alone. Kept over the lives of a shard's
 worker, for each failure costs a worker its memory. Nobody is set aside while nothing at all can be committed: that is
 the journal's trouble, not a stream's.
+
+A stream in which errors come up that nobody foresaw, one after the other and nothing good in between, is set aside in
+the same way: whatever is wrong with it, it costs nobody else anything.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
 from connector.domains.lifecycle import NAME as LIFECYCLE
 from connector.ports import Clock
-from connector.telemetry import logger
+from connector.telemetry import RepeatedFailures, logger
 
 Stream = tuple[str, str]
 """Account id and domain."""
 
 FAILURES_BEFORE_HALVING: Final = 2
 FAILURES_BEFORE_HOLDING: Final = 3
+UNFORESEEN_BEFORE_HOLDING: Final = 3
 FIRST_HOLD_SECONDS: Final = 60.0
 LONGEST_HOLD_SECONDS: Final = 3600.0
 
@@ -51,6 +56,8 @@ class Isolation:
         self._troubles: dict[Stream, _Trouble] = {}
         self._commits = 0
         self._unresolved: _Failure | None = None
+        self._unforeseen: Counter[Stream] = Counter()
+        self._kinds = RepeatedFailures(self._log, clock.monotonic, interval_seconds=LONGEST_HOLD_SECONDS)
 
     def held(self, stream: Stream) -> bool:
         """Is the stream set aside at the moment?"""
@@ -75,9 +82,29 @@ class Isolation:
         """A commit of these streams succeeded: none of them is to blame for anything."""
         self._commits += 1
         for account_id, domain in streams:
+            self._unforeseen.pop((account_id, domain), None)
             trouble = self._troubles.pop((account_id, domain), None)
             if trouble is not None and trouble.holds:
                 self._log.info("stream_taken_up", account_id=account_id, domain=domain)
+
+    def well(self, stream: Stream) -> None:
+        """A read of the stream ended as it should."""
+        self._unforeseen.pop(stream, None)
+        trouble = self._troubles.get(stream)
+        if trouble is not None and not trouble.failures:
+            del self._troubles[stream]
+            self._log.info("stream_taken_up", account_id=stream[0], domain=stream[1])
+
+    def unforeseen(self, stream: Stream, error: Exception) -> None:
+        """An error that nobody foresaw came up in the stream. One in a row may be chance; three are not.
+
+        Lifecycle is never held: the others stand on it.
+        """
+        account_id, domain = stream
+        self._kinds.unforeseen("unforeseen_error", error, account_id=account_id, domain=domain)
+        self._unforeseen[stream] += 1
+        if self._unforeseen[stream] >= UNFORESEEN_BEFORE_HOLDING and domain and domain != LIFECYCLE:
+            self._hold(stream, self._troubles.setdefault(stream, _Trouble(self._commits)), error)
 
     def failed(self, number: int, streams: Collection[Stream], *, indivisible: bool) -> None:
         """Commit `number` failed, or nobody knows: what the journal holds when it is restored will tell.
@@ -110,14 +137,17 @@ class Isolation:
         for account_id, domain in sorted(streams):
             if domain == LIFECYCLE:
                 continue
-            trouble = self._troubles[account_id, domain]
-            trouble.holds += 1
-            seconds = min(FIRST_HOLD_SECONDS * 2 ** min(trouble.holds - 1, 16), LONGEST_HOLD_SECONDS)
-            trouble.held_until = self._clock.monotonic() + seconds
-            self._log.error(
-                "stream_set_aside",
-                account_id=account_id,
-                domain=domain,
-                failures_count=trouble.failures,
-                retry_after_seconds=seconds,
-            )
+            self._hold((account_id, domain), self._troubles[account_id, domain])
+
+    def _hold(self, stream: Stream, trouble: _Trouble, error: Exception | None = None) -> None:
+        trouble.holds += 1
+        seconds = min(FIRST_HOLD_SECONDS * 2 ** min(trouble.holds - 1, 16), LONGEST_HOLD_SECONDS)
+        trouble.held_until = self._clock.monotonic() + seconds
+        self._log.error(
+            "stream_set_aside",
+            account_id=stream[0],
+            domain=stream[1],
+            failures_count=trouble.failures or self._unforeseen[stream],
+            retry_after_seconds=seconds,
+            **({"exc_info": error} if error is not None else {}),
+        )

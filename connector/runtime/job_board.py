@@ -1,17 +1,19 @@
 """Job board: which reads wait for which backend, which are under way, and what keeps failing.
 
-Bookkeeping for many thousand jobs without a task each; only `next_job` waits.
+Bookkeeping for many thousand jobs without a task each; only `next_job` waits. Backends are the process's: a slot of one
+is held from `next_job` to `ended`. Accounts take turns, and none takes all slots of a backend, however much it has.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from random import Random
 
 from connector.domains.registry import DOMAINS
 from connector.ports import Clock
-from connector.runtime.backend import Backend, BackendLimits
+from connector.runtime.backend import PROFILE_BACKEND, Backend, Backends
 from connector.runtime.due_queue import DueQueue
 from connector.runtime.memory import AccountMemory
 from connector.runtime.options import WorkerOptions
@@ -20,6 +22,8 @@ LOOK_SECONDS = 0.25
 """How often an idle backend's queue is looked at."""
 SHORTEST_LOOK_SECONDS = 0.001
 """A wait may be shorter than a clock can tell: looking again at once would spin."""
+BUSY_LOOK_SECONDS = 0.02
+"""How soon to look again while all that is due must wait for something of its own."""
 MAXIMUM_BACKOFF_SECONDS = 900.0
 MINIMUM_BACKOFF_SECONDS = 1.0
 PROFILE = "profile"
@@ -43,7 +47,12 @@ class Job:
     @property
     def backend(self) -> str:
         """The backend that it asks."""
-        return "bank" if self.resource == PROFILE else _KINDS[self.kind_name].backend
+        return PROFILE_BACKEND if self.resource == PROFILE else _KINDS[self.kind_name].backend
+
+    @property
+    def surface(self) -> str:
+        """What of the backend it asks: refusals concern this, not all that the account has there."""
+        return PROFILE if self.resource == PROFILE else _KINDS[self.kind_name].surface
 
 
 @dataclass(slots=True)
@@ -55,16 +64,17 @@ class Trouble:
 
 
 class JobBoard:
-    """The jobs of one shard."""
+    """The jobs of one shard, for the `backends` of the process."""
 
-    def __init__(self, clock: Clock, options: WorkerOptions, random: Random) -> None:
+    def __init__(self, clock: Clock, options: WorkerOptions, random: Random, backends: Backends | None = None) -> None:
         self._clock = clock
         self.options = options
         self._random = random
-        names = sorted({kind.backend for kind in _KINDS.values()} | {"bank"})
-        self.backends = {name: Backend(name, options.backends.get(name, BackendLimits()), random) for name in names}
-        self._queues: dict[str, DueQueue[Job]] = {name: DueQueue() for name in names}
+        self.backends = backends if backends is not None else Backends(options.backends, random)
+        self._queues: dict[str, DueQueue[Job]] = {name: DueQueue(_account) for name in self.backends}
         self._running: set[Job] = set()
+        self._busy: Counter[tuple[str, str]] = Counter()
+        """How many reads are under way, by backend and account."""
         self._again: set[Job] = set()
         self._trouble: dict[Job, Trouble] = {}
 
@@ -99,26 +109,61 @@ class JobBoard:
             self._trouble.pop(job, None)
 
     async def next_job(self, backend: Backend) -> Job:
-        """The job of a backend that has been due longest; waits until there is one and the backend may be asked."""
+        """The next job of a backend; waits until one is due, the backend may be asked and one of its slots is free.
+
+        The slot is the job's until it has `ended`.
+        """
         queue = self._queues[backend.name]
         while True:
             now = self._clock.monotonic()
             wait = backend.wait_seconds(now)
-            if wait <= 0 and (job := queue.take(now)) is not None:
-                backend.begin()
+            due = queue.next_due()
+            if wait > 0 or due is None or due > now:
+                until_due = LOOK_SECONDS if due is None else max(due - now, 0.0)
+                await self._clock.sleep(min(LOOK_SECONDS, max(wait, until_due, SHORTEST_LOOK_SECONDS)))
+                continue
+            await backend.slots.acquire()
+            # Nothing is waited for from here on, so that a slot is never lost.
+            now = self._clock.monotonic()
+            job = self._take(backend, now) if backend.wait_seconds(now) <= 0 else None
+            if job is not None:
+                backend.begin(job.account_id, job, now)
+                self._busy[backend.name, job.account_id] += 1
                 self._running.add(job)
                 return job
-            due = queue.next_due()
-            until_due = LOOK_SECONDS if due is None else max(due - now, 0.0)
-            await self._clock.sleep(min(LOOK_SECONDS, max(wait, until_due, SHORTEST_LOOK_SECONDS)))
+            backend.slots.release()
+            await self._clock.sleep(BUSY_LOOK_SECONDS)
+
+    def _take(self, backend: Backend, now: float) -> Job | None:
+        queue = self._queues[backend.name]
+        most = backend.limits.maximum_account_concurrency
+        admits = lambda account_id: self._busy[backend.name, account_id] < most  # noqa: E731
+        while (job := queue.take(now, admits)) is not None:
+            held = backend.account_wait_seconds(job.account_id, job.surface, now)
+            if held <= 0:
+                return job
+            queue.put(job, now + held)
+        return None
 
     def ended(self, job: Job) -> bool:
         """`job` is no longer under way, however it ended; True when it was asked for again meanwhile."""
-        self._running.discard(job)
-        self.backends[job.backend].ended()
+        if job in self._running:
+            self._running.discard(job)
+            backend = self.backends[job.backend]
+            backend.ended(job)
+            backend.slots.release()
+            busy = (job.backend, job.account_id)
+            self._busy[busy] -= 1
+            if not self._busy[busy]:
+                del self._busy[busy]
         again = job in self._again
         self._again.discard(job)
         return again
+
+    def close(self) -> None:
+        """Give back what jobs hold that will not end any more: their shard was dropped."""
+        for job in tuple(self._running):
+            self.ended(job)
 
     def interval(self, job: Job) -> float:
         """The seconds between two turns of a job that does well, at an ordinary pace."""
@@ -150,6 +195,10 @@ class JobBoard:
     def forgive(self, account_id: str) -> None:
         """Forget all trouble of an account."""
         self._trouble = {job: trouble for job, trouble in self._trouble.items() if job.account_id != account_id}
+
+
+def _account(job: Job) -> Hashable:
+    return job.account_id
 
 
 def wanted(job: Job, account: AccountMemory) -> bool:

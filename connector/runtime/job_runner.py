@@ -12,6 +12,7 @@ from connector.errors import (
     ConsentError,
     DataError,
     ForbiddenError,
+    HolderMismatchError,
     JournalError,
     RateLimitedError,
     RetryableError,
@@ -19,10 +20,12 @@ from connector.errors import (
 from connector.observe import Depth
 from connector.parties import Own, own_identifiers
 from connector.ports import Clock, Resource, Source, Vault
+from connector.runtime.clock_doubt import claim_time
 from connector.runtime.commit_loop import CommitLoop
-from connector.runtime.job_board import PROFILE, Job, JobBoard, wanted
+from connector.runtime.holder import pin_of, pinned, require_same
+from connector.runtime.job_board import MAXIMUM_BACKOFF_SECONDS, PROFILE, Job, JobBoard, wanted
 from connector.runtime.lifecycle import Lifecycle
-from connector.runtime.memory import AccountMemory, held_domains, resources_of
+from connector.runtime.memory import MAXIMUM_ETAG_USES, AccountMemory, held_domains, resources_of
 from connector.runtime.options import WorkerOptions
 from connector.runtime.polls import Polls
 from connector.runtime.timetable import Timetable
@@ -70,10 +73,15 @@ class JobRunner:
             JournalError: memory must be restored.
         """
         doubtful = self._watch.look().doubtful
-        wait = DOUBT_SECONDS if doubtful else self._until_due(job, account)
         try:
+            wait = DOUBT_SECONDS if doubtful else self._until_due(job, account)
             if wait is not None and wait <= 0:
                 wait = await self._attempt(job, account)
+        except JournalError:
+            raise
+        except Exception as error:  # noqa: BLE001  # dealing with what went wrong went wrong: the next turn comes all the same
+            self._commits.isolation.unforeseen((job.account_id, job.domain), error)
+            wait = self._board.failed(job)[1]
         finally:
             again = self._board.ended(job)
         if again:
@@ -93,8 +101,14 @@ class JobRunner:
         self._gate_profile(account)
         asked_at = self._clock.now()
         profile = account.profile
-        fetched = await self._source.fetch_profile(account.account_id, profile.etag if profile else None)
+        trusted = profile is not None and account.profile_etag_uses < MAXIMUM_ETAG_USES
+        fetched = await self._source.fetch_profile(account.account_id, profile.etag if profile and trusted else None)
+        account.profile_etag_uses += 1
         if fetched is not None:
+            account.profile_etag_uses = 0
+            if self._options.bank_tells_time:
+                asked_at = claim_time(asked_at, fetched.served_at)
+            await self._require_same_holder(fetched, account)
             account.own = _own(fetched, account)
             profile = account.profile = replace(fetched, holder=None)
         if profile is None:
@@ -108,6 +122,13 @@ class JobRunner:
         await self._lifecycle.confirm_active(account, failing=self._board.failing(account.account_id))
         self._board.put_new(Job(account.account_id, *key) for key in account.resources)
         account.profile_asked_at = asked_at
+
+    async def _require_same_holder(self, profile: Profile, account: AccountMemory) -> None:
+        """Whose profile it is: pinned with the first one, the same ever after. Asked before anything of it counts."""
+        cnic, mobile = (profile.holder.cnic, profile.holder.msisdn) if profile.holder else (None, None)
+        require_same(account, cnic, mobile)
+        if pinned(account) is None and (pin := pin_of(account, cnic, mobile)) is not None:
+            await self._lifecycle.pin_holder(account, pin)
 
     async def sweep(self, account: AccountMemory) -> None:
         """Read everything of an account completely, once, and commit what that shows.
@@ -143,6 +164,27 @@ class JobRunner:
             return
         account.logged_out = True
 
+    async def retire(self, account_id: str) -> bool:
+        """End an account that cannot be opened and whose link was removed: session, then keys; whether it is done.
+
+        Its id never comes back: what was told under it cannot be gone on with.
+        """
+        try:
+            if await self._has_session(account_id):
+                await self._source.log_out(account_id)
+            await self._vault.destroy(account_id)
+        except RetryableError as error:
+            self._log.warning("logout_failed", account_id=account_id, exc_info=error)
+            return False
+        self._log.info("account_retired", account_id=account_id)
+        return True
+
+    async def _has_session(self, account_id: str) -> bool:
+        try:
+            return await self._vault.load_session(account_id) is not None
+        except DataError:
+            return False  # sealed under another key: nobody can use it, and nobody can end it from here
+
     async def _sweep_resource(self, account: AccountMemory, resource: Resource) -> None:
         depth = Depth.WHOLE if resource.kind.window is None else Depth.RECONCILE
         if not account.resource(resource.domain, resource.name).meta.backfilled:
@@ -162,8 +204,10 @@ class JobRunner:
         except ConnectorError as error:
             return await self._fail(job, account, error)
         except Exception as error:  # noqa: BLE001  # a defect of ours in one resource must not stop all the others
+            self._commits.isolation.unforeseen((job.account_id, job.domain), error)
             return await self._fail(job, account, DataError(f"unexpected {type(error).__name__}"), cause=error)
-        self._board.backends[job.backend].succeeded()
+        self._commits.isolation.well((job.account_id, job.domain))
+        self._board.backends[job.backend].succeeded(job.account_id, job.surface)
         if self._board.succeeded(job):
             await self._lifecycle.set_degraded(account, degraded=False)
         return wait
@@ -211,13 +255,17 @@ class JobRunner:
         if now - (self._board.failing_since(job.account_id) or now) >= self._options.degraded_after_seconds:
             await self._lifecycle.set_degraded(account, degraded=True)
         if isinstance(error, RetryableError):
+            held = 0.0
             if error.retry_after_seconds is not None or isinstance(error, RateLimitedError):
-                backend.hold(now, error.retry_after_seconds or backoff)
+                held = backend.refused(job.account_id, job.surface, now, error.retry_after_seconds or backoff)
             if not isinstance(error, RateLimitedError):
-                backend.failed(now)
-            return max(backoff, error.retry_after_seconds or 0.0)
+                backend.failed(job.account_id, now)
+            # The jitter must not carry it past the longest wait.
+            return min(max(backoff, held), MAXIMUM_BACKOFF_SECONDS / (1 + self._options.jitter_ratio))
         # The backend answered, only not as we would have liked.
-        backend.succeeded()
+        backend.succeeded(job.account_id, job.surface)
+        if isinstance(error, HolderMismatchError) and account.waiting_for is None:
+            self._log.error("account_halted", account_id=job.account_id, reason=error.reason, next_step=str(error))
         if isinstance(error, ActionRequiredError):
             await self._lifecycle.require_action(account, error.reason)
             return None

@@ -71,10 +71,29 @@ class Lifecycle:
             if command.kind == "connect" and wanted.consent is not None:
                 writes = [replace(write, consent_id=wanted.consent.consent_id) for write in writes]
             writes += decided(account, command, self._occasion())
-            await self._commits.submit(*writes)
-            account.halted = False
+            try:
+                await self._commits.submit(*writes)
+            finally:
+                account.halted = False
             if command.kind == "retry" and command.domain in account.streams:
                 account.begin_again(command.domain)
+
+    async def close_unopened(
+        self, shard: AccountMemory, command: Command, link: Link, forgets: tuple[str, ...]
+    ) -> Link:
+        """End the link of an account that cannot be opened; the link as it is then.
+
+        Nothing can be told of it, for its stream does not open either: the link and what is left of its state go with a
+        commit of the shard's own.
+        """
+        removed = replace(link, removed=True, generation=link.generation + 1, consent=_ended(link.consent, "CANC"))
+        await self._commits.submit(replace(self._bare(shard, (command.command_id,), (removed,)), forgets=forgets))
+        return removed
+
+    async def pin_holder(self, account: AccountMemory, token: str) -> None:
+        """Remember for good by what the holder is known."""
+        async with self._lock(account):
+            await self._commits.submit(replace(self._bare(account, ()), holder_token=token))
 
     async def require_action(self, account: AccountMemory, reason: ActionReason) -> None:
         """The link waits for its holder."""

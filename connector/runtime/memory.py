@@ -6,6 +6,7 @@ notes what lives in memory only (digests, suspicions, when it was last read).
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import AsyncIterable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,7 +17,7 @@ from connector.domains.lifecycle import ConsentRecord, LinkStatus
 from connector.domains.model import BookingKey, Profile, ResourceKind
 from connector.domains.registry import DOMAINS
 from connector.domains.tiers import is_known_tier, may_hold
-from connector.errors import ActionReason, ConsentError
+from connector.errors import ActionReason, ConnectorError, ConsentError, RetryableError
 from connector.links import Link
 from connector.observe import NOTHING_SUSPECTED, Suspicion
 from connector.parties import NOBODY, Own
@@ -110,6 +111,7 @@ class AccountMemory:
     link: Link | None = None
     profile: Profile | None = None
     profile_asked_at: datetime | None = None
+    profile_etag_uses: int = 0
     own: Own = NOBODY
     halted: bool = False
     logged_out: bool = False
@@ -161,71 +163,126 @@ class AccountMemory:
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """A shard as its journal has it."""
+    """A shard as its journal has it. `set_aside` are the accounts that cannot be opened, each with the reason."""
 
     accounts: dict[str, AccountMemory]
     commit_number: int
+    set_aside: dict[str, str] = field(default_factory=dict)
 
 
 async def restore(shard: int, records: AsyncIterable[StateRecord], links: Mapping[str, Link], vault: Vault) -> Restored:
     """Rebuild memory from committed state. No entity is decoded; an erased account's state is passed over.
 
+    An account whose key, state or link does not open is set aside, and everybody else goes on: nothing of it is in
+    memory then, and no key is made beside the one that its state is sealed under.
+
     Raises:
-        DataError: a value cannot be opened with its subject's key.
+        DataError: what the shard itself has committed cannot be opened.
+        RetryableError: the vault cannot be used for the moment.
     """
-    subjects = _Subjects(shard, vault, await vault.data_keys())
-    heads: dict[tuple[str, str], StreamHead] = {}
-    windows: dict[tuple[str, str, str], Packing] = {}
+    restoring = _Restoring(shard, vault, await vault.data_keys())
     async for record in records:
-        account_id, domain, resource, _ = StateKey.parse(record.key)
-        subject = subjects.known[account_id] if account_id in subjects.known else await subjects.look_up(account_id)
-        if subject is None:
-            continue
-        if resource is None:
-            heads[account_id, domain] = subject.open_head(record)
-            continue
-        window = windows.get((account_id, domain, resource))
-        if window is None:
-            window = windows[account_id, domain, resource] = Packing(domain)
-        window.add(subject.open(record))
+        await restoring.take(record)
     for account_id in (*links, shard_subject(shard)):
-        await subjects.look_up(account_id)
-    accounts = {
-        account_id: AccountMemory(account_id, subject, links.get(account_id))
-        for account_id, subject in subjects.known.items()
-        if subject is not None
-    }
-    for (account_id, domain), head in heads.items():
-        accounts[account_id].stream(domain).head = head
-    while windows:
-        (account_id, domain, resource), window = windows.popitem()
-        accounts[account_id].resource(domain, resource).packed = window.packed()
-    return Restored(accounts, max((head.commit_number for head in heads.values()), default=0))
+        await restoring.look_up(account_id, make=True)
+    return restoring.restored(links)
 
 
-class _Subjects:
-    """Whoever has state in a shard. `known` holds None for those who were erased."""
+class _Restoring:
+    """Memory in the making, record by record."""
 
     def __init__(self, shard: int, vault: Vault, keys: Mapping[str, bytes]) -> None:
-        self.known: dict[str, Subject | None] = {}
+        self._subjects: dict[str, Subject | None] = {}
+        """Whoever has state in the shard; None for those who were erased or set aside."""
+        self._shard_subject = shard_subject(shard)
         self._shard = shard
         self._vault = vault
         self._keys = keys
+        self._heads: dict[tuple[str, str], StreamHead] = {}
+        self._windows: dict[tuple[str, str, str], Packing] = {}
+        self._set_aside: dict[str, str] = {}
 
-    async def look_up(self, account_id: str) -> Subject | None:
-        """The subject; its key is made where it has none. None when it was erased."""
-        if account_id not in self.known:
+    async def take(self, record: StateRecord) -> None:
+        """Open one record; what is wrong with it is the matter of its account alone."""
+        # Of a key that is none, what comes before the first stroke is the nearest that there is to an owner.
+        account_id = record.key.partition("/")[0]
+        try:
+            account_id, domain, resource, _ = StateKey.parse(record.key)
+            known = account_id in self._subjects
+            subject = self._subjects[account_id] if known else await self.look_up(account_id, make=False)
+            if subject is None:
+                return
+            if resource is None:
+                self._heads[account_id, domain] = subject.open_head(record)
+                return
+            window = self._windows.get((account_id, domain, resource))
+            if window is None:
+                window = self._windows[account_id, domain, resource] = Packing(domain)
+            window.add(subject.open(record))
+        except RetryableError:
+            raise
+        except Exception as error:
+            if account_id == self._shard_subject:
+                raise
+            self._put_aside(account_id, error)
+
+    async def look_up(self, account_id: str, *, make: bool) -> Subject | None:
+        """The subject; its key is made where it has none and may have one. None when it was erased or set aside."""
+        if account_id not in self._subjects:
             try:
-                self.known[account_id] = Subject(account_id, await self._key(account_id))
+                self._subjects[account_id] = Subject(account_id, await self._key(account_id, make=make))
             except ConsentError:
                 # Its key is gone, and with it whatever was sealed under it.
-                self.known[account_id] = None
-        return self.known[account_id]
+                self._subjects[account_id] = None
+            except RetryableError:
+                raise
+            except Exception as error:
+                if account_id == self._shard_subject:
+                    raise
+                self._put_aside(account_id, error)
+        return self._subjects[account_id]
 
-    async def _key(self, account_id: str) -> bytes:
-        if account_id == shard_subject(self._shard):
+    def restored(self, links: Mapping[str, Link]) -> Restored:
+        """All of it. Call once: windows are given away."""
+        accounts = {
+            account_id: AccountMemory(account_id, subject, links.get(account_id))
+            for account_id, subject in self._subjects.items()
+            if subject is not None
+        }
+        commit_number = max((head.commit_number for head in self._heads.values()), default=0)
+        for (account_id, domain), head in self._heads.items():
+            if account_id in accounts:
+                accounts[account_id].stream(domain).head = head
+        while self._windows:
+            (account_id, domain, resource), window = self._windows.popitem()
+            if account_id not in accounts:
+                continue
+            try:
+                accounts[account_id].resource(domain, resource).packed = window.packed()
+            except Exception as error:
+                if account_id == self._shard_subject:
+                    raise
+                self._put_aside(account_id, error)
+                del accounts[account_id]
+        return Restored(accounts, commit_number, self._set_aside)
+
+    async def _key(self, account_id: str, *, make: bool) -> bytes:
+        if account_id == self._shard_subject:
             return await self._vault.shard_key(self._shard)
-        return self._keys.get(account_id) or await self._vault.data_key(account_id)
+        return self._keys.get(account_id) or await self._vault.data_key(account_id, make=make)
+
+    def _put_aside(self, account_id: str, error: Exception) -> None:
+        self._subjects[account_id] = None
+        self._set_aside.setdefault(account_id, reason_of(error))
+
+
+def reason_of(error: Exception) -> str:
+    """Why something was set aside: our own words, and of any other error its type and place only."""
+    if isinstance(error, ConnectorError):
+        return str(error)
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" at {frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno}" if frames else ""
+    return f"unexpected {type(error).__name__}{place}"
 
 
 def shard_subject(shard: int) -> str:

@@ -15,6 +15,7 @@ from connector.observe import NO_TRUST, Depth, Known, Observation, Trust, observ
 from connector.ports import Clock, Resource, Source
 from connector.runtime.clock_watch import ClockWatch
 from connector.runtime.commit_loop import CommitLoop
+from connector.runtime.holder import require_same_holder
 from connector.runtime.memory import AccountMemory, ResourceMemory, resources_of
 from connector.runtime.poller import Poller
 from connector.runtime.timetable import Timetable
@@ -118,6 +119,8 @@ class Polls:
             ConsentError: it may not: no consent, paused, removed, waiting for the holder, or the clock is in doubt.
         """
         link = account.link
+        if account.waiting_for == "holder_mismatch":
+            raise ConsentError(f"{account.account_id} shows another holder: nothing of it is told")
         if link is None or link.removed or link.paused or account.halted:
             raise ConsentError(f"{account.account_id} is not to be read now: unlinked, paused or closing")
         if domain not in link.domains:
@@ -183,6 +186,7 @@ class Polls:
             self._pace(memory, reading, changed=False, doubtful=False)
             return False
         memory.etag_uses = 0
+        require_same_holder(account, reading.read.entries)
         # The read may have opened the window already, to know where to stop.
         opened = reading.opened or memory.packed.open()
         known = Known(

@@ -7,18 +7,22 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from random import Random
+from typing import Final
 
 import anyio
 from anyio.abc import TaskGroup
 
 from connector.cadence import Mode, Off
 from connector.domains.lifecycle import NAME as LIFECYCLE
-from connector.links import DECISIONS
+from connector.errors import JournalError
+from connector.links import DECISIONS, Command, Link
 from connector.ports import Clock, Journal, OpenRefresh, Shard, Source, Vault
-from connector.runtime.backend import Backend
+from connector.runtime.backend import Backend, Backends
 from connector.runtime.checkpoint import checkpoint_of
 from connector.runtime.clock_watch import LOOK_SECONDS, ClockWatch
+from connector.runtime.command_round import CommandRound, never_opened
 from connector.runtime.commit_loop import CommitLoop
 from connector.runtime.isolation import Isolation
 from connector.runtime.job_board import PROFILE, Job, JobBoard, wanted
@@ -29,9 +33,22 @@ from connector.runtime.options import WorkerOptions
 from connector.runtime.paced_source import PacedSource
 from connector.runtime.poller import Poller
 from connector.runtime.polls import Polls
-from connector.runtime.sealed_state import Subject
+from connector.runtime.set_aside import SetAside
 from connector.runtime.timetable import Timetable, mode_of
-from connector.telemetry import logger
+from connector.telemetry import RepeatedFailures, logger
+
+REMINDER_SECONDS: Final = 3600.0
+"""How often the same trouble of a round is said."""
+
+
+@dataclass(frozen=True, slots=True)
+class OfProcess:
+    """What all shards of a process have in common: what they are read by, and whom they ask."""
+
+    timetable: Timetable
+    backends: Backends
+    clock_watch: ClockWatch
+
 
 CLOCK_SECONDS = LOOK_SECONDS
 
@@ -39,10 +56,10 @@ CLOCK_SECONDS = LOOK_SECONDS
 class ShardWorker:
     """Works one shard of the journal.
 
-    `isolation` is what earlier lives have found out about its streams, `timetable` what all shards are read by.
+    `isolation` is what earlier lives have found out about its streams, `process` what all shards have in common.
     """
 
-    def __init__(  # noqa: PLR0913  # the ports, and what all shards share
+    def __init__(  # the ports, and what all shards share
         self,
         number: int,
         *,
@@ -53,8 +70,7 @@ class ShardWorker:
         options: WorkerOptions,
         random: Random,
         isolation: Isolation | None = None,
-        timetable: Timetable | None = None,
-        clock_watch: ClockWatch | None = None,
+        process: OfProcess | None = None,
     ) -> None:
         self.number = number
         self._isolation = isolation or Isolation(clock)
@@ -63,18 +79,29 @@ class ShardWorker:
         self._clock = clock
         self._options = options
         self._log = logger(__name__).bind(shard=number)
-        self._board = JobBoard(clock, options, random)
-        self.clock_watch = clock_watch or ClockWatch(clock, source, bank_tells_time=options.bank_tells_time)
+        if process is None:
+            watch = ClockWatch(clock, source, bank_tells_time=options.bank_tells_time)
+            process = OfProcess(Timetable(options, clock), Backends(options.backends, random), watch)
+        self._board = JobBoard(clock, options, random, process.backends)
+        self.clock_watch = process.clock_watch
         self.clock_doubt = self.clock_watch.doubt
         self._settlings = self.clock_doubt.settlings
         self._source = PacedSource(source, clock, self._board.backends, self.clock_watch)
-        self._timetable = timetable or Timetable(options, clock)
+        self._timetable = process.timetable
         self._read_by = self._timetable.options
         poller = Poller(self._source, options.polls, bank_tells_time=options.bank_tells_time)
         self.polls = Polls(self._source, poller, clock, self._timetable, self.clock_watch)
         self.accounts: dict[str, AccountMemory] = {}
+        self._links: dict[str, Link] = {}
+        self._aside = SetAside()
+        self._failures = RepeatedFailures(self._log, clock.monotonic, interval_seconds=REMINDER_SECONDS)
         self.restored = anyio.Event()
         """Set once the shard is ours and memory mirrors it."""
+
+    @property
+    def set_aside(self) -> Mapping[str, str]:
+        """The accounts that cannot be opened or read, by account id with the reason."""
+        return self._aside.accounts
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
@@ -93,13 +120,22 @@ class ShardWorker:
                 finally:
                     tasks.cancel_scope.cancel()
         finally:
+            self._board.close()
             with anyio.CancelScope(shield=True):
                 await shard.release()
 
     async def _open(self, shard: Shard, tasks: TaskGroup) -> None:
-        restored = await restore(self.number, shard.restore(), await shard.links(), self._vault)
+        links = dict(await shard.links())
+        restored = await restore(self.number, shard.restore(), links, self._vault)
         self._shard = shard
         self.accounts = restored.accounts
+        self._links = links
+        for account_id, reason in {**restored.set_aside, **never_opened(links, restored.accounts)}.items():
+            self.accounts.pop(account_id, None)
+            self._aside.add(account_id, reason)
+        self._aside.add_damaged(await shard.damaged())
+        # What an account that is set aside committed last is not known here; its journal knows.
+        restored = replace(restored, commit_number=max(restored.commit_number, shard.committed_number))
         self._isolation.restored(restored.commit_number)
         self.commits = CommitLoop(
             shard,
@@ -110,6 +146,16 @@ class ShardWorker:
             self._isolation,
         )
         self.lifecycle = Lifecycle(self._clock, self.commits)
+        self._commands = CommandRound(
+            shard,
+            vault=self._vault,
+            clock=self._clock,
+            lifecycle=self.lifecycle,
+            accounts=self.accounts,
+            links=self._links,
+            set_aside=self._aside,
+            take_charge=self._take_charge,
+        )
         self.runner = JobRunner(
             board=self._board,
             polls=self.polls,
@@ -126,7 +172,12 @@ class ShardWorker:
             self._take_charge(account)
         tasks.start_soon(self.commits.run)
         self.restored.set()
-        self._log.info("shard_restored", accounts_count=len(self.accounts), commit_number=restored.commit_number)
+        self._log.info(
+            "shard_restored",
+            accounts_count=len(self.accounts),
+            set_aside_count=len(self.set_aside),
+            commit_number=restored.commit_number,
+        )
 
     async def run(self, stop: anyio.Event) -> None:
         """Work until `stop` is set; then finish what is in flight, within `shutdown_seconds`.
@@ -135,7 +186,8 @@ class ShardWorker:
         """
         async with self.opened():
             # Before anything else: a session that was stored for a link that comes back must not be ended.
-            await self.apply_commands()
+            async with self._alone(""):
+                await self.apply_commands()
             for account in self.accounts.values():
                 self._schedule_profile(account)
             async with anyio.create_task_group() as jobs:
@@ -151,30 +203,34 @@ class ShardWorker:
         self._log.info("shard_released")
 
     async def apply_commands(self) -> None:
-        """Apply what command lines asked for since last time."""
-        for command in await self._shard.pending_commands():
-            account = self.accounts.get(command.account_id)
-            if account is None:
-                subject = Subject(command.account_id, await self._vault.data_key(command.account_id))
-                account = self.accounts.setdefault(command.account_id, AccountMemory(command.account_id, subject))
-                self._take_charge(account)
-            before = self._modes(account, self._read_by)
-            await self.lifecycle.apply(account, command)
-            self._log.info("command_applied", account_id=account.account_id, command=command.kind)
+        """Apply what command lines asked for since last time.
+
+        Raises:
+            JournalError: memory must be restored.
+        """
+
+        def applied(account: AccountMemory, command: Command, before: Mapping[str, Mode]) -> None:
             if command.kind in {"connect", "resume"}:
                 self._board.forgive(account.account_id)
                 self._schedule_profile(account)
             self._read_anew(account, before)
             if command.kind in DECISIONS:
                 self._read_soon(account, command.domain)
+
+        await self._commands.run(lambda account: self._modes(account, self._read_by), applied)
         self._adopt_cadence()
         await self._end_sessions()
 
     async def checkpoint(self) -> None:
-        """Say up to when this shard has seen the bank; notice consents that ran out meanwhile."""
+        """Say up to when this shard has seen the bank; notice consents that ran out meanwhile.
+
+        Raises:
+            JournalError: memory must be restored.
+        """
         for account in tuple(self.accounts.values()):
-            await self.runner.look_at_consent(account)
-            await self.lifecycle.close_owed(account)
+            async with self._alone(account.account_id):
+                await self.runner.look_at_consent(account)
+                await self.lifecycle.close_owed(account)
         await self._end_sessions()
         if self.clock_watch.look().doubtful:
             # Whatever it vouched for would be a time that may never have been.
@@ -182,6 +238,7 @@ class ShardWorker:
         told = checkpoint_of(
             self.number, self.accounts.values(), self._clock.now(), self._timetable, held=self._isolation.held
         )
+        told = self._aside.told_in(told, self._links, self.accounts.__contains__)
         confirmed = self.clock_doubt.confirmed
         await self.lifecycle.checkpoint(self.accounts[shard_subject(self.number)], told, confirmed)
         counts = self.polls.counts
@@ -228,7 +285,24 @@ class ShardWorker:
         """No session outlives its link, even where the connector died between the link's end and the logout."""
         for account in tuple(self.accounts.values()):
             if account.link is not None and account.link.over:
-                await self.runner.end_session(account)
+                async with self._alone(account.account_id):
+                    await self.runner.end_session(account)
+        for account_id in tuple(self.set_aside):
+            link = self._links.get(account_id)
+            if link is not None and link.removed and account_id not in self.accounts:
+                async with self._alone(account_id):
+                    if await self.runner.retire(account_id):
+                        self._aside.accounts.pop(account_id, None)
+
+    @asynccontextmanager
+    async def _alone(self, account_id: str) -> AsyncIterator[None]:
+        """What goes wrong with one account in here is said, and ends here."""
+        try:
+            yield
+        except JournalError:
+            raise
+        except Exception as error:  # noqa: BLE001  # one account's trouble must not end a round over all of them
+            self._failures.unforeseen("account_failed", error, shard=self.number, account_id=account_id)
 
     def _take_charge(self, account: AccountMemory) -> None:
         """Have refreshes of the account's session announced in our commits, and heed one that was announced before."""
@@ -253,7 +327,7 @@ class ShardWorker:
         if before is self._read_by:
             return
         self._board.options = self._read_by
-        for account in self.accounts.values():
+        for account in tuple(self.accounts.values()):
             self._board.put_again(Job(account.account_id, *key) for key in account.resources)
             self._read_anew(account, self._modes(account, before))
 
@@ -273,21 +347,25 @@ class ShardWorker:
                 self._board.put(Job(account.account_id, *key), 0.0)
 
     async def _dispatch(self, backend: Backend, jobs: TaskGroup) -> None:
-        slots = anyio.Semaphore(backend.limits.maximum_concurrency)
         while True:
-            await slots.acquire()
             job = await self._board.next_job(backend)
-            jobs.start_soon(self._run_job, job, slots)
+            jobs.start_soon(self._run_job, job)
 
-    async def _run_job(self, job: Job, slots: anyio.Semaphore) -> None:
-        try:
-            await self.runner.run(job, self.accounts[job.account_id])
-        finally:
-            slots.release()
+    async def _run_job(self, job: Job) -> None:
+        account = self.accounts.get(job.account_id)
+        if account is None:
+            self._board.ended(job)
+            return
+        await self.runner.run(job, account)
 
     async def _every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
         while True:
-            await work()
+            try:
+                await work()
+            except JournalError:
+                raise
+            except Exception as error:  # noqa: BLE001  # the next round comes all the same
+                self._failures.unforeseen("round_failed", error, shard=self.number)
             await self._clock.sleep(seconds)
 
     def _schedule_profile(self, account: AccountMemory) -> None:

@@ -52,6 +52,10 @@ class Write:
     closes: str | None = None
     links: tuple[Link, ...] = ()
     commands_applied: tuple[str, ...] = ()
+    holder_token: str | None = None
+    """By what the holder is known from here on; of a lifecycle stream."""
+    forgets: tuple[str, ...] = ()
+    """State keys that go with it, of an account that cannot be opened."""
     gated: bool = True
     refresh: OpenRefresh | None = None
     confirmed_at: datetime | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 
 from connector.links import Command, Link
-from connector.ports import Commit, Journal, Shard, StateRecord
+from connector.ports import Commit, Damaged, Journal, Shard, StateRecord
 
 
 class RecordingJournal:
@@ -30,6 +30,7 @@ class RecordingShard:
         self._shard = shard
         self._commits = commits
         self.number = shard.number
+        self.committed_number = shard.committed_number
         self.maximum_record_bytes = shard.maximum_record_bytes
 
     def restore(self) -> AsyncIterator[StateRecord]:
@@ -40,6 +41,9 @@ class RecordingShard:
 
     async def pending_commands(self) -> tuple[Command, ...]:
         return await self._shard.pending_commands()
+
+    async def damaged(self) -> tuple[Damaged, ...]:
+        return await self._shard.damaged()
 
     async def commit(self, commit: Commit) -> None:
         await self._shard.commit(commit)

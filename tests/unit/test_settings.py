@@ -150,6 +150,32 @@ class TestRefusals:
             "loyalty": "snapshot@06:00,18:00",
         }
 
+    def test_what_kubernetes_sets_for_a_service_is_passed_over_and_said(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        links = {
+            "ZINDIGI_SERVICE_HOST": "10.0.0.7",
+            "ZINDIGI_SERVICE_PORT": "8642",
+            "ZINDIGI_SERVICE_PORT_HTTP": "8642",
+            "ZINDIGI_PORT": "tcp://10.0.0.7:8642",
+            "ZINDIGI_PORT_8642_TCP": "tcp://10.0.0.7:8642",
+            "ZINDIGI_PORT_8642_TCP_PROTO": "tcp",
+            "ZINDIGI_PORT_8642_TCP_PORT": "8642",
+            "ZINDIGI_PORT_8642_TCP_ADDR": "10.0.0.7",
+            "ZINDIGI_SANDBOX_SERVICE_HOST": "10.0.0.8",
+        }
+        for name, value in links.items():
+            monkeypatch.setenv(name, value)
+        assert set(load_settings().ignored) == set(links)
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [("ZINDIGI_PORT", "8642"), ("ZINDIGI_BANK__PORT", "tcp://10.0.0.7:1"), ("ZINDIGI_HOST", "10.0.0.7")],
+    )
+    def test_what_only_looks_like_it_is_refused_as_ever(
+        self, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+    ) -> None:
+        monkeypatch.setenv(name, value)
+        assert f"unknown environment variable {name}" in refused()
+
     def test_an_unknown_variable(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("ZINDIGI_VAULT__MASTERKEY", SECRET)
         said = refused()

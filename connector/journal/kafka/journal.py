@@ -34,7 +34,7 @@ from connector.journal.kafka.topics import (
 )
 from connector.journal.link_codec import coded, encode_link
 from connector.links import Command, Link
-from connector.ports import Clock, Commit, StateRecord
+from connector.ports import Clock, Commit, Damaged, StateRecord
 from connector.telemetry import logger
 
 _PATIENCE_MARGIN_SECONDS: Final = 10.0
@@ -59,6 +59,7 @@ class KafkaShard:
         self._restored: ShardState | None = state
         self._unusable: JournalError | None = None
         self._commands: Mapping[str, Command] = {}
+        self._damaged: tuple[Damaged, ...] = ()
 
     async def claim(self) -> None:
         """Write our name as the shard's owner, in a transaction of its own.
@@ -83,11 +84,17 @@ class KafkaShard:
             yield StateRecord(key.decode(), value)
 
     async def links(self) -> Mapping[str, Link]:
-        return dict((await self._tail.table()).links)
+        table = await self._tail.table()
+        self._damaged = tuple(table.damaged.values())
+        return dict(table.links)
 
     async def pending_commands(self) -> tuple[Command, ...]:
-        self._commands = (await self._tail.table()).commands
+        table = await self._tail.table()
+        self._commands, self._damaged = table.commands, tuple(table.damaged.values())
         return tuple(command for command_id, command in self._commands.items() if command_id not in self._applied)
+
+    async def damaged(self) -> tuple[Damaged, ...]:
+        return self._damaged
 
     async def commit(self, commit: Commit) -> None:
         if self._unusable is not None:

@@ -39,7 +39,7 @@ class LinkTail:
         """The table, with everything that was committed before the call.
 
         Raises:
-            JournalError: the brokers do not answer, a transaction hangs, or a record cannot be understood.
+            JournalError: the brokers do not answer, or a transaction hangs.
         """
         async with self._turn:
             if self._closed:

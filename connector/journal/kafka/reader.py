@@ -27,7 +27,7 @@ from connector.journal.kafka.topics import LINKS, require_topics
 from connector.journal.link_codec import coded, encode_command
 from connector.journal.partition import shard_of
 from connector.links import Command, Link
-from connector.ports import Clock, StoredEvent
+from connector.ports import Clock, Damaged, StoredEvent
 
 _FOLLOW_POLL_MS: Final = 500
 _BUFFERED_RECORDS: Final = 5_000
@@ -103,6 +103,9 @@ class KafkaReader:
 
     async def pending_commands(self) -> tuple[Command, ...]:
         return tuple((await self._tail.table()).commands.values())
+
+    async def damaged(self) -> tuple[Damaged, ...]:
+        return tuple((await self._tail.table()).damaged.values())
 
     async def command_pending(self, command_id: str) -> bool:
         return command_id in (await self._tail.table()).commands

@@ -205,13 +205,16 @@ async def test_a_command_is_never_applied_twice(path: Path) -> None:
     await journal.close()
 
 
-async def test_a_row_of_links_that_cannot_be_understood_stops_the_shard(path: Path) -> None:
+async def test_a_key_that_is_no_text_costs_nobody_else_anything(path: Path) -> None:
     journal = await SqliteJournal.open(path, shard_count=1)
     shard = await journal.acquire(0)
-    await shard.commit(Commit(0, 1, (), (), links=(a_link("a"),)))
-    await journal.database.run(lambda db: db.execute("""UPDATE links SET value = '{"version": 3}'"""))
-    with pytest.raises(JournalError, match=r"the link cannot be read: .*version: union_tag_invalid"):
-        await shard.links()
+    await shard.commit(Commit(0, 1, (), (), links=(a_link("a"), a_link("b"))))
+    await journal.database.run(
+        lambda db: db.execute("UPDATE links SET account_id = CAST(x'ff00fe' AS TEXT) WHERE account_id = 'a'")
+    )
+    assert set(await shard.links()) == {"b"}
+    [damaged] = await shard.damaged()
+    assert (damaged.kind, damaged.account_id) == ("link", "\\xff\x00\\xfe")
     await journal.close()
 
 

@@ -53,30 +53,27 @@ class Run:
 
     async def _dispatch(self, jobs: TaskGroup) -> None:
         bank = self.board.backends["bank"]
-        slots = anyio.Semaphore(CONCURRENCY)
         while True:
-            await slots.acquire()
             job = await self.board.next_job(bank)
             self.most_tasks = max(self.most_tasks, len(asyncio.all_tasks()))
-            jobs.start_soon(self._call, job, slots)
+            jobs.start_soon(self._call, job)
 
-    async def _call(self, job: Job, slots: anyio.Semaphore) -> None:
+    async def _call(self, job: Job) -> None:
         bank = self.board.backends["bank"]
         await self.clock.sleep(bank.reserve(self.clock.monotonic()))
         now = self.clock.monotonic()
         self.calls.append(now)
         await self.clock.sleep(CALL_SECONDS)
         if self.away is not None and self.away[0] <= now < self.away[1]:
-            bank.failed(now)
+            bank.failed(job.account_id, now)
             _trouble, wait = self.board.failed(job)
         else:
-            bank.succeeded()
+            bank.succeeded(job.account_id, job.surface)
             self.board.succeeded(job)
             self.good[job] += 1
             wait = self.board.interval(job)
         self.board.ended(job)
         self.board.put(job, wait)
-        slots.release()
 
 
 def jobs(number: int) -> list[Job]:
@@ -156,3 +153,105 @@ async def test_backing_off_doubles_up_to_a_quarter_of_an_hour_and_is_forgiven() 
     tried.failed(job)
     tried.forgive("acc_1")
     assert not tried.failing("acc_1")
+
+
+ACCOUNT_WITH_MUCH = "acc_much"
+
+
+def much(number: int) -> list[Job]:
+    return [Job(ACCOUNT_WITH_MUCH, "transactions", f"transactions:{place}") for place in range(number)]
+
+
+@pytest.mark.anyio
+async def test_an_account_with_very_much_starves_nobody() -> None:
+    """Twenty thousand resources of one account came due before anybody else's: each of the others is next in turn."""
+    clock = VirtualClock()
+    run = Run(clock)
+    for job in much(20_000):
+        run.board.put(job, 0.0, exact=True)
+    for job in jobs(50):
+        run.board.put(job, 1.0, exact=True)
+    await run.work(8.0)
+    others = [job for job in run.good if job.account_id != ACCOUNT_WITH_MUCH]
+    assert len(others) == 50, "fifty others within seven seconds of twenty calls, half of which are theirs"
+    assert run.good.total() == pytest.approx(8 * RATE_PER_SECOND, rel=0.1), "and no slot was left unused"
+
+
+@pytest.mark.anyio
+async def test_reads_that_never_end_leave_slots_for_the_others() -> None:
+    clock = VirtualClock()
+    tried = board(clock)
+    bank = tried.backends["bank"]
+    for job in (*much(100), *jobs(2)):
+        tried.put(job, 0.0, exact=True)
+    taken: list[Job] = []
+
+    async def take() -> None:
+        while True:
+            taken.append(await tried.next_job(bank))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(take)
+        await clock.advance(5.0)
+        tasks.cancel_scope.cancel()
+    assert len(taken) == CONCURRENCY
+    assert {job.account_id for job in taken} == {ACCOUNT_WITH_MUCH, "acc_0", "acc_1"}
+
+
+@pytest.mark.anyio
+async def test_eight_shards_share_the_slots_and_the_pace_of_one_backend() -> None:
+    clock = VirtualClock()
+    first = board(clock)
+    runs = []
+    for number in range(8):
+        run = Run(clock)
+        run.board = JobBoard(clock, first.options, Random(SEED + number), first.backends)
+        run.board.put_new(Job(f"acc_{number}_{place}", "transactions", f"transactions:{place}") for place in range(500))
+        runs.append(run)
+    most = 0
+
+    async def watch() -> None:
+        nonlocal most
+        while True:
+            most = max(most, sum(len(run.board._running) for run in runs))
+            await clock.sleep(0.01)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(watch)
+        for run in runs:
+            tasks.start_soon(run._dispatch, tasks)
+        await clock.advance(20.0)
+        tasks.cancel_scope.cancel()
+    calls = sorted(moment for run in runs for moment in run.calls)
+    for moment in range(20):
+        assert sum(moment <= at < moment + 1 for at in calls) <= RATE_PER_SECOND + 1, f"seed {SEED}"
+    assert len(calls) >= 0.9 * 20 * RATE_PER_SECOND
+    assert most <= CONCURRENCY
+    assert min(len(run.calls) for run in runs) > 0.5 * len(calls) / 8, "each shard gets its share"
+
+
+@pytest.mark.anyio
+async def test_a_shard_that_is_dropped_gives_its_slots_back() -> None:
+    clock = VirtualClock()
+    first = board(clock)
+    bank = first.backends["bank"]
+    for job in jobs(CONCURRENCY):
+        first.put(job, 0.0, exact=True)
+    for _ in range(CONCURRENCY):
+        await first.next_job(bank)
+    assert bank.slots.value == 0
+    first.close()
+    assert bank.slots.value == CONCURRENCY
+
+
+@pytest.mark.anyio
+async def test_a_held_account_waits_and_the_others_are_read_meanwhile() -> None:
+    clock = VirtualClock()
+    run = Run(clock)
+    bank = run.board.backends["bank"]
+    bank.refused("acc_0", "wallet", 0.0, 30.0)
+    run.board.put_new(jobs(5))
+    await run.work(10.0)
+    assert {job.account_id for job in run.good} == {"acc_1", "acc_2", "acc_3", "acc_4"}
+    await run.work(25.0)
+    assert any(job.account_id == "acc_0" for job in run.good)

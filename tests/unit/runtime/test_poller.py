@@ -16,9 +16,11 @@ import pytest
 from connector.diff import apply, diff
 from connector.domains.investments import INVESTMENTS, Order
 from connector.domains.model import BookingKey, Entry, Profile
-from connector.errors import UnavailableError
+from connector.errors import DataError, UnavailableError
+from connector.limits import MAXIMUM_PAGES_A_READ, MAXIMUM_STALLED_PAGES
 from connector.observe import Depth, Known, Read, Suspicion, observe
 from connector.ports import Intend, OpenRefresh, Page, PageRequest, RawPage, Resource
+from connector.runtime import poller, walk
 from connector.runtime.memory import Bounds, ResourceMemory
 from connector.runtime.packing import Packed
 from connector.runtime.poller import Poller, PollLimits
@@ -44,13 +46,14 @@ class Orders:
     """A bank's orders, newest first in numbered pages, as a `Source`.
 
     `happens`: what befalls it before it serves the page of that count. `total` False: it does not say how many there
-    are. `mixed`: it does not keep to the order.
+    are. `mixed`: it does not keep to the order. `stuck`: it shows its first page again and again.
     """
 
     numbers: list[int]
     happens: dict[int, Happening] = field(default_factory=dict)
     total: bool = True
     mixed: bool = False
+    stuck: bool = False
     served: int = 0
     asked: list[str] = field(default_factory=list)
     pages: dict[bytes, Page] = field(default_factory=dict)
@@ -62,8 +65,9 @@ class Orders:
         number = int(request.cursor or 0)
         self.asked.append(str(number))
         every = list(self.numbers) if self.mixed else sorted(self.numbers, reverse=True)
+        shown = 0 if self.stuck else number
         entries = tuple(
-            Entry(order(one), str(one).encode().ljust(16)) for one in every[number * SIZE : (number + 1) * SIZE]
+            Entry(order(one), str(one).encode().ljust(16)) for one in every[shown * SIZE : (shown + 1) * SIZE]
         )
         more = (number + 1) * SIZE < len(every)
         body = repr((number, every)).encode()
@@ -95,13 +99,14 @@ class Reader:
 
     bank: Orders
     restarts: int = 3
+    limits: PollLimits | None = None
     entities: dict[str, EntityState] = field(default_factory=dict)
     suspicion: Suspicion = field(default_factory=Suspicion)
     told: list[tuple[str, str]] = field(default_factory=list)
 
     async def read(self, depth: Depth = Depth.RECONCILE, lower: BookingKey | None = None) -> list[Read]:
         memory = ResourceMemory(Packed("investments"), bounds=Bounds(None, lower))
-        limits = PollLimits(read_restart_cap=self.restarts, backfill_chunk_pages=2)
+        limits = self.limits or PollLimits(read_restart_cap=self.restarts, backfill_chunk_pages=2)
         reads = []
         async for reading in Poller(self.bank, limits).readings(RESOURCE, memory, depth, lambda: "consent"):
             assert reading.read is not None
@@ -231,3 +236,39 @@ async def test_a_page_out_of_order_does_not_end_a_read() -> None:
     reader = Reader(bank)
     await reader.read(lower=order(50).booking_key)
     assert reader.there == set(range(50, 60))
+
+
+# ── Bounds ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_feed_without_an_end_is_given_up() -> None:
+    bank = Orders(list(range(40)))
+    with pytest.raises(DataError, match="does not end within 12 pages"):
+        await Reader(bank, limits=PollLimits(maximum_pages=12)).read()
+    assert PollLimits().maximum_pages == MAXIMUM_PAGES_A_READ
+    assert len(bank.asked) == 12
+
+
+async def test_a_read_gathers_no_more_than_its_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(walk, "MAXIMUM_ENTRIES_A_READ", 10)
+    with pytest.raises(DataError, match="more than 10 entries"):
+        await Reader(Orders(list(range(40)))).read()
+    assert len(await Reader(Orders(list(range(9)))).read()) == 1
+
+
+@pytest.mark.parametrize("chunk", [4, 7])
+async def test_a_long_read_is_committed_in_chunks(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(poller, "MAXIMUM_ENTRIES_A_CHUNK", chunk)
+    reader = Reader(Orders(list(range(40))), limits=PollLimits(backfill_chunk_pages=1000))
+    reads = await reader.read(Depth.BACKFILL)
+    # Pages are taken whole: a chunk ends with the page that fills it.
+    assert {len(read.entries) for read in reads[:-1]} == {-(-chunk // SIZE) * SIZE}
+    assert reader.there == set(range(40))
+
+
+async def test_pages_that_do_not_get_on_are_begun_again() -> None:
+    bank = Orders(list(range(40)), stuck=True)
+    with pytest.raises(UnavailableError, match="reads in a row"):
+        await Reader(bank).read()
+    # The first page, and as many as show nothing else, in each of three tries.
+    assert len(bank.asked) == 3 * (1 + MAXIMUM_STALLED_PAGES)
