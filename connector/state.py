@@ -71,10 +71,11 @@ StreamStatus = Literal["new", "backfilling", "live", "closed"]
 
 @dataclass(frozen=True, slots=True)
 class StreamHead:
-    """The head of one stream: written by every commit that touches it."""
+    """The head of one stream: written by every commit that touches it. `epoch` is the branch of its last event."""
 
     sequence: int = 0
     commit_number: int = 0
     stream_version: int = 0
     status: StreamStatus = "new"
     resources: Mapping[str, ResourceMeta] = field(default_factory=dict)
+    epoch: str = ""

@@ -7,13 +7,15 @@ hash by which a holder is found again; it must not hold records, and stores noth
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import os
 import secrets
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Final, TypeVar
@@ -22,17 +24,21 @@ import anyio
 import anyio.to_thread
 
 from connector.errors import ConfigurationError, ConsentError, DataError, RetryableError
-from connector.ports import Session
+from connector.ports import HighWaterMark, Session, VaultIdentity
 from connector.sealing import KEY_BYTES, Sealer, derive_key, keyed_token
 
 T = TypeVar("T")
 
 ACCOUNT_ID_PREFIX: Final = "acc_"
 _ACCOUNT_ID_BYTES: Final = 16
+_VAULT_ID_BYTES: Final = 8
 _BUSY_TIMEOUT_SECONDS: Final = 10.0
 _OPENING_ATTEMPTS: Final = 100
 _OPENING_PAUSE_SECONDS: Final = 0.05
 _SUBJECT: Final = "vault"
+_ROWS: Final = {"account": "account_id", "mark": "shard"}
+"""The tables whose rows add up to what the vault's state says, and how a row is named."""
+_MODULUS: Final = 1 << 256
 _VERIFIER: Final = b"zindigi vault, format 1"
 
 _SCHEMA: Final = """
@@ -45,6 +51,7 @@ CREATE TABLE IF NOT EXISTS account (
     session      BLOB,
     destroyed    INTEGER NOT NULL DEFAULT 0
 ) STRICT;
+CREATE TABLE IF NOT EXISTS mark (shard INTEGER PRIMARY KEY, value BLOB NOT NULL) STRICT;
 """
 
 
@@ -55,9 +62,10 @@ class SqliteVault:
         RetryableError: the file cannot be read or written for the moment (locked for long, disk full).
     """
 
-    def __init__(self, connection: sqlite3.Connection, sealer: Sealer, token_key: bytes) -> None:
+    def __init__(self, connection: sqlite3.Connection, sealer: Sealer, token_key: bytes, rows: _Rows) -> None:
         self._connection = connection
         self._sealer = sealer
+        self._rows = rows
         self._token_key = token_key
         self._one_at_a_time = threading.Lock()
         self._limiter = anyio.CapacityLimiter(1)
@@ -71,8 +79,9 @@ class SqliteVault:
         """
         sealer = Sealer(master_key, label="zindigi/vault/1")
         token_key = derive_key(master_key, "zindigi/holder/1")
-        connection = await anyio.to_thread.run_sync(_open_file, path, sealer)
-        return cls(connection, sealer, token_key)
+        rows = _Rows(sealer, derive_key(master_key, "zindigi/vault-rows/1"))
+        connection = await anyio.to_thread.run_sync(_open_file, path, sealer, rows)
+        return cls(connection, sealer, token_key, rows)
 
     async def account_for(self, holder_identifier: str) -> str:
         holder = keyed_token(self._token_key, holder_identifier)
@@ -81,7 +90,8 @@ class SqliteVault:
             row = connection.execute("SELECT account_id FROM account WHERE holder_token = ?", (holder,)).fetchone()
             if row is None:
                 row = (_new_account_id(),)
-                connection.execute("INSERT INTO account (account_id, holder_token) VALUES (?, ?)", (*row, holder))
+                with self._rows.changing(connection, "account", row[0]):
+                    connection.execute("INSERT INTO account (account_id, holder_token) VALUES (?, ?)", (*row, holder))
             return str(row[0])
 
         return await self._run(work)
@@ -93,7 +103,8 @@ class SqliteVault:
                 return self._sealer.unseal(account_id, "data_key", row["data_key"])
             key = secrets.token_bytes(KEY_BYTES)
             sealed = self._sealer.seal(account_id, "data_key", key)
-            connection.execute("UPDATE account SET data_key = ? WHERE account_id = ?", (sealed, account_id))
+            with self._rows.changing(connection, "account", account_id):
+                connection.execute("UPDATE account SET data_key = ? WHERE account_id = ?", (sealed, account_id))
             return key
 
         return await self._run(work)
@@ -107,6 +118,52 @@ class SqliteVault:
 
     async def shard_key(self, shard: int) -> bytes:
         return derive_key(self._token_key, f"zindigi/shard/{shard}")
+
+    async def identity(self) -> VaultIdentity:
+        def work(connection: sqlite3.Connection) -> VaultIdentity:
+            state = self._rows.read(connection)
+            return VaultIdentity(state.vault_id, state.counter)
+
+        return await self._run(work, writes=False)
+
+    async def marks(self) -> Mapping[int, HighWaterMark]:
+        def work(connection: sqlite3.Connection) -> dict[int, HighWaterMark]:
+            rows = connection.execute("SELECT shard, value FROM mark").fetchall()
+            return {shard: _decode_mark(shard, self._sealer.unseal(_SUBJECT, _mark(shard), row)) for shard, row in rows}
+
+        return await self._run(work, writes=False)
+
+    async def store_marks(self, marks: Iterable[HighWaterMark], *, counter_floor: int = 0) -> VaultIdentity:
+        rows = [(mark.shard, self._sealer.seal(_SUBJECT, _mark(mark.shard), _encode_mark(mark))) for mark in marks]
+
+        def work(connection: sqlite3.Connection) -> None:
+            for shard, value in rows:
+                with self._rows.changing(connection, "mark", shard):
+                    connection.execute(
+                        "INSERT INTO mark VALUES (?, ?) ON CONFLICT (shard) DO UPDATE SET value = excluded.value",
+                        (shard, value),
+                    )
+            self._rows.floor = counter_floor
+
+        await self._run(work)
+        return await self.identity()
+
+    async def backup(self, target: Path) -> None:
+        """A consistent copy of the vault, as a file of its own (mode 0600), sealed under the same master key.
+
+        Raises:
+            RetryableError: it cannot be read or written.
+        """
+
+        def work(connection: sqlite3.Connection) -> None:
+            os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+            copy = sqlite3.connect(target)
+            try:
+                connection.backup(copy)
+            finally:
+                copy.close()
+
+        await self._run(work, writes=False)
 
     async def load_session(self, account_id: str) -> Session | None:
         def work(connection: sqlite3.Connection) -> Session | None:
@@ -130,30 +187,33 @@ class SqliteVault:
 
         def work(connection: sqlite3.Connection) -> None:
             _existing(connection, session.account_id)
-            connection.execute(
-                "UPDATE account SET session = ?, generation = ? WHERE account_id = ?"
-                " AND (session IS NULL OR generation < ?)",
-                (sealed, session.generation, session.account_id, session.generation),
-            )
+            with self._rows.changing(connection, "account", session.account_id):
+                connection.execute(
+                    "UPDATE account SET session = ?, generation = ? WHERE account_id = ?"
+                    " AND (session IS NULL OR generation < ?)",
+                    (sealed, session.generation, session.account_id, session.generation),
+                )
 
         await self._run(work)
 
     async def delete_session(self, account_id: str) -> None:
         def work(connection: sqlite3.Connection) -> None:
-            connection.execute(
-                "UPDATE account SET session = NULL, generation = NULL WHERE account_id = ?", (account_id,)
-            )
+            with self._rows.changing(connection, "account", account_id):
+                connection.execute(
+                    "UPDATE account SET session = NULL, generation = NULL WHERE account_id = ?", (account_id,)
+                )
 
         await self._run(work)
         await self._run(_forget_old_pages, writes=False)
 
     async def destroy(self, account_id: str) -> None:
         def work(connection: sqlite3.Connection) -> None:
-            connection.execute(
-                "INSERT INTO account (account_id, destroyed) VALUES (?, 1) ON CONFLICT (account_id) DO UPDATE SET"
-                " destroyed = 1, holder_token = NULL, data_key = NULL, session = NULL, generation = NULL",
-                (account_id,),
-            )
+            with self._rows.changing(connection, "account", account_id):
+                connection.execute(
+                    "INSERT INTO account (account_id, destroyed) VALUES (?, 1) ON CONFLICT (account_id) DO UPDATE SET"
+                    " destroyed = 1, holder_token = NULL, data_key = NULL, session = NULL, generation = NULL",
+                    (account_id,),
+                )
 
         await self._run(work)
         await self._run(_forget_old_pages, writes=False)
@@ -170,12 +230,110 @@ class SqliteVault:
 
         def in_thread() -> T:
             with self._one_at_a_time, _transaction(self._connection, writes=writes) as connection:
-                return work(connection)
+                self._rows.begin()
+                done = work(connection)
+                if writes:
+                    self._rows.count(connection)
+                return done
 
         try:
             return await anyio.to_thread.run_sync(in_thread, limiter=self._limiter)
         except sqlite3.Error as error:
             raise RetryableError(f"the vault cannot be used for the moment: {error}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """What a vault says of itself, sealed: who it is, how often it was written to, and what its rows add up to."""
+
+    vault_id: str
+    counter: int
+    rows: int
+
+
+class _Rows:
+    """Keeps the vault's state in step with its rows: none can be edited, removed, swapped or put back alone.
+
+    The sum of a keyed hash of every row (an incremental multiset hash), so that a write costs two hashes.
+    """
+
+    def __init__(self, sealer: Sealer, key: bytes) -> None:
+        self.floor = 0
+        """What the counter must be above after the present transaction."""
+        self._sealer = sealer
+        self._key = key
+        self._change = 0
+
+    @contextmanager
+    def changing(self, connection: sqlite3.Connection, table: str, name: str | int) -> Iterator[None]:
+        """What happens to one row in here is added to the sum when the transaction ends."""
+        before = self._of(connection, table, name)
+        yield
+        self._change += self._of(connection, table, name) - before
+
+    def count(self, connection: sqlite3.Connection) -> None:
+        """The end of a transaction that wrote."""
+        state = self.read(connection)
+        counter = max(state.counter, self.floor) + 1
+        self._write(connection, _State(state.vault_id, counter, (state.rows + self._change) % _MODULUS))
+
+    def begin(self) -> None:
+        """The beginning of a transaction; what an earlier one that failed has left is forgotten."""
+        self._change, self.floor = 0, 0
+
+    def read(self, connection: sqlite3.Connection) -> _State:
+        """The state as it is.
+
+        Raises:
+            DataError: it was changed, or is gone.
+        """
+        row = connection.execute("SELECT value FROM vault WHERE name = 'state'").fetchone()
+        if row is None:
+            raise DataError("the vault does not say how far it has come")
+        facts = json.loads(self._sealer.unseal(_SUBJECT, "state", row["value"]))
+        return _State(str(facts["vault_id"]), int(facts["counter"]), int(facts["rows"], 16))
+
+    def require_sound(self, connection: sqlite3.Connection, path: Path) -> None:
+        """Compare the rows with the state; a vault that is new is given one.
+
+        Raises:
+            ConfigurationError: a row was edited, removed, added, or put back as it was before.
+        """
+        total = 0
+        for table in _ROWS:
+            for row in connection.execute(f"SELECT * FROM {table}"):  # noqa: S608  our own names
+                total += self._hash(table, row)
+        if not total and connection.execute("SELECT 1 FROM vault WHERE name = 'state'").fetchone() is None:
+            self._write(connection, _State(secrets.token_hex(_VAULT_ID_BYTES), 1, 0))
+            return
+        try:
+            sound = self.read(connection).rows == total % _MODULUS
+        except DataError:
+            sound = False
+        if not sound:
+            raise ConfigurationError(
+                f"the vault {path} was changed outside of the connector: a row was edited, removed, added, or put back "
+                "as it was before; put back the newest copy (`zindigi restore`)"
+            )
+
+    def _write(self, connection: sqlite3.Connection, state: _State) -> None:
+        facts = {"vault_id": state.vault_id, "counter": state.counter, "rows": f"{state.rows:x}"}
+        connection.execute(
+            "INSERT INTO vault VALUES ('state', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+            (self._sealer.seal(_SUBJECT, "state", json.dumps(facts).encode()),),
+        )
+
+    def _of(self, connection: sqlite3.Connection, table: str, name: str | int) -> int:
+        query = f"SELECT * FROM {table} WHERE {_ROWS[table]} = ?"  # noqa: S608  our own names
+        row = connection.execute(query, (name,)).fetchone()
+        return 0 if row is None else self._hash(table, row)
+
+    def _hash(self, table: str, row: sqlite3.Row) -> int:
+        mac = hashlib.blake2b(table.encode(), key=self._key, digest_size=32)
+        for value in tuple(row):
+            raw = value if isinstance(value, bytes) else repr(value).encode()
+            mac.update(f"{type(value).__name__}/{len(raw)}/".encode() + raw)
+        return int.from_bytes(mac.digest(), "big")
 
 
 @contextmanager
@@ -193,7 +351,7 @@ def _transaction(connection: sqlite3.Connection, *, writes: bool) -> Iterator[sq
         raise
 
 
-def _open_file(path: Path, sealer: Sealer) -> sqlite3.Connection:
+def _open_file(path: Path, sealer: Sealer, rows: _Rows) -> sqlite3.Connection:
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
@@ -208,6 +366,8 @@ def _open_file(path: Path, sealer: Sealer) -> sqlite3.Connection:
         connection.row_factory = sqlite3.Row
         _prepare(connection)
         _verify(connection, sealer, path)
+        with _transaction(connection, writes=True):
+            rows.require_sound(connection, path)
     except sqlite3.Error as error:
         connection.close()
         raise ConfigurationError(f"{path} cannot be used as a vault: {error}") from error
@@ -268,6 +428,21 @@ def _forget_old_pages(connection: sqlite3.Connection) -> None:
     Another process that reads may hold it up; then the next checkpoint does it.
     """
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+
+
+def _mark(shard: int) -> str:
+    return f"mark/{shard}"
+
+
+def _encode_mark(mark: HighWaterMark) -> bytes:
+    facts = {"number": mark.number, "epoch": mark.epoch, "tip": mark.tip.hex(), "at": mark.at.isoformat()}
+    return json.dumps(facts).encode()
+
+
+def _decode_mark(shard: int, value: bytes) -> HighWaterMark:
+    facts = json.loads(value)
+    at = datetime.fromisoformat(facts["at"])
+    return HighWaterMark(shard, int(facts["number"]), str(facts["epoch"]), bytes.fromhex(facts["tip"]), at)
 
 
 def _new_account_id() -> str:

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import ClassVar
 
 from connector.domains.model import BookingKey, EventDoc, Record
+from connector.domains.stream_events import EPOCH_BEGAN
 
 NAME = "lifecycle"
 
@@ -101,7 +102,8 @@ class DomainUntil:
 class Checkpoint:
     """Up to when a shard has seen the bank: new entries by `polled_until`, everything by `reconciled_until`.
 
-    Both are those of the slowest domain; `domains` has each domain's own.
+    Both are those of the slowest domain; `domains` has each domain's own. `epoch` is the branch of the journal, and
+    `chain_tip` the tip of the shard's chain after the commit before this one, in hex.
     """
 
     KIND: ClassVar[str] = "checkpoint"
@@ -114,6 +116,8 @@ class Checkpoint:
     behind_count: int
     behind: tuple[StreamBehind, ...]
     domains: tuple[DomainUntil, ...]
+    epoch: str = ""
+    chain_tip: str | None = None
 
     @property
     def entity_id(self) -> str:
@@ -192,6 +196,7 @@ EVENT_TYPES: dict[str, EventDoc] = {
             "holds for all. The key is `shard/<number>`, not an account."
         ),
     ),
+    "EpochBegan": EPOCH_BEGAN,
 }
 
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import base64
+import sqlite3
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from typing import Any, Final
 
 import orjson
 
+from connector.domains.model import EPOCH
 from connector.journal.link_codec import coded, decode_link
 from connector.links import Link
-from connector.ports import StoredEvent
+from connector.ports import Commit, Contents, LastCommit, StoredEvent, VaultIdentity
 
+INSERT_COMMIT: Final = "INSERT INTO commits VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 Headers = tuple[tuple[str, bytes], ...]
 
 
@@ -44,3 +49,45 @@ def links_by_account(rows: Iterable[tuple[str]]) -> Mapping[str, Link]:
     """Rows of `links` (their value) by account id."""
     links = (coded(decode_link, row[0]) for row in rows)
     return {link.account_id: link for link in links}
+
+
+def commit_row(commit: Commit, contents: Contents) -> tuple[Any, ...]:
+    """A commit as a row of `commits`."""
+    vault = commit.vault
+    return (
+        commit.shard,
+        commit.number,
+        commit.epoch,
+        None if commit.at is None else (commit.at - EPOCH) // timedelta(microseconds=1),
+        commit.tip,
+        contents.event_count,
+        contents.events,
+        contents.quarantine_count,
+        contents.quarantine,
+        contents.state,
+        contents.links,
+        orjson.dumps(contents.commands).decode(),
+        None if vault is None else vault.vault_id,
+        None if vault is None else vault.counter,
+    )
+
+
+def last_commit(shard: int, connection: sqlite3.Connection) -> LastCommit:
+    """The last commit of a shard.
+
+    `shards` counts them; where `commits` does not know that number its tip is empty, which vouches for nothing.
+    """
+    row = connection.execute(
+        "SELECT s.commit_number, c.tip, c.at, c.vault_id, c.vault_counter FROM shards s "
+        "LEFT JOIN commits c ON c.shard = s.shard AND c.number = s.commit_number WHERE s.shard = ?",
+        (shard,),
+    ).fetchone()
+    if row is None:
+        return LastCommit()
+    number, tip, at, vault_id, vault_counter = row
+    return LastCommit(
+        number,
+        tip or b"",
+        None if at is None else EPOCH + timedelta(microseconds=at),
+        None if vault_id is None else VaultIdentity(vault_id, vault_counter),
+    )

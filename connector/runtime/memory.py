@@ -10,6 +10,7 @@ from collections.abc import AsyncIterable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from connector.chain import Chain, Position, added
 from connector.diff import visible
 from connector.domains.lifecycle import NAME as LIFECYCLE
 from connector.domains.lifecycle import ConsentRecord, LinkStatus
@@ -21,8 +22,9 @@ from connector.links import Link
 from connector.observe import NOTHING_SUSPECTED, Suspicion
 from connector.parties import NOBODY, Own
 from connector.ports import Resource, StateRecord, Vault
+from connector.runtime.branch import Found, link_sum
 from connector.runtime.packing import Packed, Packing
-from connector.runtime.sealed_state import StateKey, Subject
+from connector.runtime.sealed_state import StateKey, Subject, position_key
 from connector.state import EntityState, ResourceMeta, StreamHead
 from connector.window import is_entry, lower_bound
 
@@ -137,7 +139,7 @@ class Restored:
     """A shard as its journal has it."""
 
     accounts: dict[str, AccountMemory]
-    commit_number: int
+    found: Found
 
 
 async def restore(shard: int, records: AsyncIterable[StateRecord], links: Mapping[str, Link], vault: Vault) -> Restored:
@@ -147,20 +149,30 @@ async def restore(shard: int, records: AsyncIterable[StateRecord], links: Mappin
         DataError: a value cannot be opened with its subject's key.
     """
     subjects = _Subjects(shard, vault, await vault.data_keys())
+    chain = Chain(await vault.shard_key(shard))
+    position, live, whole = None, 0, True
     heads: dict[tuple[str, str], StreamHead] = {}
     windows: dict[tuple[str, str, str], Packing] = {}
     async for record in records:
+        if record.key == position_key(shard_subject(shard)):
+            of_shard = Subject(shard_subject(shard), await vault.shard_key(shard))
+            position = Position.decode(of_shard.open(record))
+            continue
         account_id, domain, resource, _ = StateKey.parse(record.key)
         subject = subjects.known[account_id] if account_id in subjects.known else await subjects.look_up(account_id)
         if subject is None:
+            whole = False
             continue
         if resource is None:
-            heads[account_id, domain] = subject.open_head(record)
+            head = heads[account_id, domain] = subject.open_head(record)
+            live += chain.of_head(record.key, head.commit_number)
             continue
         window = windows.get((account_id, domain, resource))
         if window is None:
             window = windows[account_id, domain, resource] = Packing(domain)
-        window.add(subject.open(record))
+        value = subject.open(record)
+        window.add(value)
+        live += chain.of_row(record.key, value)
     for account_id in (*links, shard_subject(shard)):
         await subjects.look_up(account_id)
     accounts = {
@@ -173,7 +185,10 @@ async def restore(shard: int, records: AsyncIterable[StateRecord], links: Mappin
     while windows:
         (account_id, domain, resource), window = windows.popitem()
         accounts[account_id].resource(domain, resource).packed = window.packed()
-    return Restored(accounts, max((head.commit_number for head in heads.values()), default=0))
+    live = added(live, *(link_sum(chain, link) for link in links.values()))
+    newest = max((head.commit_number for head in heads.values()), default=0)
+    linked = {account_id for account_id, domain in heads if domain == LIFECYCLE} - {shard_subject(shard)}
+    return Restored(accounts, Found(position, live, newest, len(linked - links.keys()), whole))
 
 
 class _Subjects:

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from random import Random
 
 import anyio
 from anyio.abc import TaskGroup
 
 from connector.cadence import Mode, Off
+from connector.chain import Chain
 from connector.ports import Clock, Journal, Shard, Source, Vault
 from connector.runtime.backend import Backend
+from connector.runtime.branch import Branch, MarkKeeper, require_fit, require_sound
 from connector.runtime.checkpoint import checkpoint_of
 from connector.runtime.commit_loop import CommitLoop
 from connector.runtime.isolation import Isolation
@@ -71,9 +74,11 @@ class ShardWorker:
         """Acquire the shard, restore memory, and commit what is submitted until the block ends.
 
         Raises:
-            ConfigurationError: the shard is held by somebody who cannot be fenced.
+            ConfigurationError: the shard is held by somebody who cannot be fenced; or the journal is behind what the
+                vault knows, or was changed by somebody else.
             JournalError: memory no longer mirrors the journal (within an ExceptionGroup).
         """
+        await require_fit([self.number], self._journal, self._vault, self._clock)
         shard = await self._journal.acquire(self.number)
         try:
             async with anyio.create_task_group() as tasks:
@@ -90,10 +95,18 @@ class ShardWorker:
         restored = await restore(self.number, shard.restore(), await shard.links(), self._vault)
         self._shard = shard
         self.accounts = restored.accounts
-        self._isolation.restored(restored.commit_number)
+        position = require_sound(self.number, shard.last, restored.found)
+        self._isolation.restored(position.number)
+        branch = Branch(
+            self.accounts[shard_subject(self.number)].subject,
+            Chain(await self._vault.shard_key(self.number)),
+            position,
+            shard.epoch,
+            await self._vault.identity(),
+        )
         self.commits = CommitLoop(
             shard,
-            restored.commit_number,
+            branch,
             self._clock,
             self.polls.gate_write,
             self._options.linger_seconds,
@@ -112,8 +125,10 @@ class ShardWorker:
             timetable=self._timetable,
         )
         tasks.start_soon(self.commits.run)
+        tasks.start_soon(MarkKeeper(self.number, branch, self._vault, self._clock).run)
+        await self.lifecycle.begin_epoch(self.accounts.values(), self.accounts[shard_subject(self.number)])
         self.restored.set()
-        self._log.info("shard_restored", accounts_count=len(self.accounts), commit_number=restored.commit_number)
+        self._log.info("shard_restored", accounts_count=len(self.accounts), commit_number=position.number)
 
     async def run(self, stop: anyio.Event) -> None:
         """Work until `stop` is set; then finish what is in flight, within `shutdown_seconds`.
@@ -164,6 +179,9 @@ class ShardWorker:
         told = checkpoint_of(
             self.number, self.accounts.values(), self._clock.now(), self._timetable, held=self._isolation.held
         )
+        branch = self.commits.branch
+        tip = branch.position.tip.hex() if branch.position.number else None
+        told = replace(told, epoch=branch.epoch, chain_tip=tip)
         await self.lifecycle.checkpoint(self.accounts[shard_subject(self.number)], told)
         counts = self.polls.counts
         self._log.info(
