@@ -16,6 +16,7 @@ import hmac
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from struct import pack
 from typing import Final
 
 from connector.errors import DataError
@@ -66,9 +67,8 @@ def digest_events(events: Iterable[EventRecord]) -> bytes:
     for event in events:
         parts = [event.topic.encode(), event.key.encode(), event.value]
         for name, value in event.headers:
-            parts += [name.encode(), value]
-        digest.update(len(parts).to_bytes(4, "big"))
-        digest.update(b"".join(_prefixed(part) for part in parts))
+            parts += (name.encode(), value)
+        digest.update(_framed(parts))
     return digest.digest()
 
 
@@ -96,6 +96,11 @@ def entries(listed: bytes) -> list[tuple[bytes, bytes]]:
         (listed[at : at + NAME_BYTES], listed[at + NAME_BYTES : at + ENTRY_BYTES])
         for at in range(0, len(listed), ENTRY_BYTES)
     ]
+
+
+def _framed(parts: list[bytes]) -> bytes:
+    """Parts after their count and lengths, so that no two lists of parts have the same bytes."""
+    return pack(f">{len(parts) + 1}I", len(parts), *map(len, parts)) + b"".join(parts)
 
 
 def _prefixed(part: bytes) -> bytes:

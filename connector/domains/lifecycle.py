@@ -116,7 +116,7 @@ class Checkpoint:
     behind_count: int
     behind: tuple[StreamBehind, ...]
     domains: tuple[DomainUntil, ...]
-    epoch: str = ""
+    epoch: str | None = None
     chain_tip: str | None = None
 
     @property

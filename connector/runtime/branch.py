@@ -21,9 +21,6 @@ from connector.runtime.sealed_state import Subject
 from connector.telemetry import logger
 
 MARK_INTERVAL_SECONDS = 1.0
-LOOKS = 5
-LOOK_AGAIN_SECONDS = 1.0
-"""A journal may show the last commit of an owner that has just gone a moment late."""
 WAYS_OUT = (
     "Put back the newest copy (`zindigi restore`), or, if this one is to go on, have consumers told of it: "
     "`zindigi journal new-epoch`"
@@ -131,7 +128,7 @@ def require_sound(shard: int, last: LastCommit, found: Found) -> Position:
     return position
 
 
-async def require_fit(shards: Iterable[int], journal: Journal, vault: Vault, clock: Clock) -> None:
+async def require_fit(shards: Iterable[int], journal: Journal, vault: Vault) -> None:
     """Check, before anything is taken from anybody, that journal and vault belong together and none is behind.
 
     Raises:
@@ -140,13 +137,9 @@ async def require_fit(shards: Iterable[int], journal: Journal, vault: Vault, clo
     """
     marks, identity = await vault.marks(), await vault.identity()
     for shard in shards:
-        for look in range(LOOKS):
-            complaint = unfit(shard, journal.epoch, await journal.last_commit(shard), marks, identity)
-            if complaint is None:
-                break
-            if look == LOOKS - 1:
-                raise ConfigurationError(complaint)
-            await clock.sleep(LOOK_AGAIN_SECONDS)
+        complaint = unfit(shard, journal.epoch, await journal.last_commit(shard), marks, identity)
+        if complaint is not None:
+            raise ConfigurationError(complaint)
 
 
 def unfit(

@@ -18,6 +18,7 @@ from connector.errors import ConnectorError, FencedError, JournalError
 from connector.journal.choice import open_journal
 from connector.ports import Clock, Journal, Source, Vault
 from connector.runtime.backend import BackendLimits
+from connector.runtime.branch import require_fit
 from connector.runtime.isolation import Isolation
 from connector.runtime.options import WorkerOptions
 from connector.runtime.poller import PollLimits
@@ -99,7 +100,12 @@ async def run_connector(
 
 
 async def work(edges: Edges, options: WorkerOptions, reload: Callable[[], Settings] | None = None) -> None:
-    """Work every shard until SIGTERM or SIGINT."""
+    """Work every shard until SIGTERM or SIGINT.
+
+    Raises:
+        ConfigurationError: journal and vault do not fit together; nothing was acquired.
+    """
+    await require_fit(range(edges.journal.shard_count), edges.journal, edges.vault)
     stop = anyio.Event()
     timetable = Timetable(options, edges.clock)
     async with anyio.create_task_group() as tasks:

@@ -78,7 +78,7 @@ class ShardWorker:
                 vault knows, or was changed by somebody else.
             JournalError: memory no longer mirrors the journal (within an ExceptionGroup).
         """
-        await require_fit([self.number], self._journal, self._vault, self._clock)
+        await require_fit([self.number], self._journal, self._vault)
         shard = await self._journal.acquire(self.number)
         try:
             async with anyio.create_task_group() as tasks:

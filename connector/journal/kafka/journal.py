@@ -41,6 +41,8 @@ from connector.ports import Clock, Commit, LastCommit, StateRecord
 from connector.telemetry import logger
 
 _PATIENCE_MARGIN_SECONDS: Final = 10.0
+_LOOKS: Final = 20
+_LOOK_SECONDS: Final = 0.1
 _LOG = logger(__name__)
 
 
@@ -213,6 +215,13 @@ class KafkaJournal:
         return cls(options, clock, epoch, await open_framing(options))
 
     async def last_commit(self, shard: int) -> LastCommit:
+        partition = TopicPartition(self.options.topic(STATE), shard)
+        for _ in range(_LOOKS):
+            # The end of a transaction is answered before it can be read: what was committed shows a moment late.
+            stable, high = await self.watermarks.stable([partition]), await self.watermarks.high([partition])
+            if stable == high:
+                break
+            await self.clock.sleep(_LOOK_SECONDS)
         return (await self.states.last_mark(shard)).last
 
     async def begin_epoch(self) -> str:
