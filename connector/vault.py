@@ -272,7 +272,9 @@ class _Rows:
         self._change += self._of(connection, table, name) - before
 
     def count(self, connection: sqlite3.Connection) -> None:
-        """The end of a transaction that wrote."""
+        """The end of a transaction: one that changed nothing does not count."""
+        if not self._change and not self.floor:
+            return
         state = self.read(connection)
         counter = max(state.counter, self.floor) + 1
         self._write(connection, _State(state.vault_id, counter, (state.rows + self._change) % _MODULUS))
