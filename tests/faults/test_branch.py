@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from connector.domains.registry import DOMAINS
 from connector.errors import ConfigurationError, JournalError
 from connector.runtime import backup as work
 from connector.runtime.branch import MarkKeeper
@@ -172,6 +173,20 @@ async def test_verify_names_every_damage(tmp_path: Path) -> None:
         assert table in {finding.table for finding in found}, f"{name}: {[str(finding) for finding in found]}"
         put_back(kept, tmp_path, "journal.db")
     assert await findings(tmp_path) == []
+
+
+async def test_events_and_checkpoints_say_where_they_stand_in_the_chain(tmp_path: Path) -> None:
+    async with worked(tmp_path, rounds=2) as world:
+        tips = dict(rows(tmp_path, "SELECT number, tip FROM commits"))
+        stored = [event async for event in world.reader.read_events((*DOMAINS, "lifecycle"))]
+        assert {dict(event.headers)["epoch"].decode() for event in stored} == {world.journal.epoch}
+        numbers = [int(dict(event.headers)["commit"]) for event in stored]
+        assert numbers == sorted(numbers)
+        assert set(numbers) <= set(tips)
+        [checkpoint] = [event for _, event in await world.events("lifecycle") if event["event_type"] == "Checkpoint"]
+        told = checkpoint["after"]["checkpoint"]
+        assert told["epoch"] == checkpoint["epoch"] == world.journal.epoch
+        assert told["chain_tip"] == tips[max(tips) - 1].hex()
 
 
 async def test_verify_names_a_row_that_was_put_back(tmp_path: Path) -> None:
