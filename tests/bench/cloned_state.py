@@ -135,7 +135,7 @@ async def populate(
     position = of_shard.position_record(Position(number, shard.epoch, b"", found.live))
     await shard.commit(Commit(0, number, (), (), position=position))
     await shard.release()
-    return written + 1
+    return written
 
 
 def run_originals(parent: Path, base_url: str, count: int, domains: Collection[str] = (DOMAIN,)) -> list[Original]:
