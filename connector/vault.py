@@ -7,7 +7,6 @@ hash by which a holder is found again; it must not hold records, and stores noth
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 import os
 import secrets
@@ -15,7 +14,6 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Final, TypeVar
@@ -26,19 +24,15 @@ import anyio.to_thread
 from connector.errors import ConfigurationError, ConsentError, DataError, RetryableError
 from connector.ports import HighWaterMark, Session, VaultIdentity
 from connector.sealing import KEY_BYTES, Sealer, derive_key, keyed_token
+from connector.vault_rows import VAULT_SUBJECT, VaultRows
 
 T = TypeVar("T")
 
 ACCOUNT_ID_PREFIX: Final = "acc_"
 _ACCOUNT_ID_BYTES: Final = 16
-_VAULT_ID_BYTES: Final = 8
 _BUSY_TIMEOUT_SECONDS: Final = 10.0
 _OPENING_ATTEMPTS: Final = 100
 _OPENING_PAUSE_SECONDS: Final = 0.05
-_SUBJECT: Final = "vault"
-_ROWS: Final = {"account": "account_id", "mark": "shard"}
-"""The tables whose rows add up to what the vault's state says, and how a row is named."""
-_MODULUS: Final = 1 << 256
 _VERIFIER: Final = b"zindigi vault, format 1"
 
 _SCHEMA: Final = """
@@ -62,7 +56,7 @@ class SqliteVault:
         RetryableError: the file cannot be read or written for the moment (locked for long, disk full).
     """
 
-    def __init__(self, connection: sqlite3.Connection, sealer: Sealer, token_key: bytes, rows: _Rows) -> None:
+    def __init__(self, connection: sqlite3.Connection, sealer: Sealer, token_key: bytes, rows: VaultRows) -> None:
         self._connection = connection
         self._sealer = sealer
         self._rows = rows
@@ -79,7 +73,7 @@ class SqliteVault:
         """
         sealer = Sealer(master_key, label="zindigi/vault/1")
         token_key = derive_key(master_key, "zindigi/holder/1")
-        rows = _Rows(sealer, derive_key(master_key, "zindigi/vault-rows/1"))
+        rows = VaultRows(sealer, derive_key(master_key, "zindigi/vault-rows/1"))
         connection = await anyio.to_thread.run_sync(_open_file, path, sealer, rows)
         return cls(connection, sealer, token_key, rows)
 
@@ -129,12 +123,14 @@ class SqliteVault:
     async def marks(self) -> Mapping[int, HighWaterMark]:
         def work(connection: sqlite3.Connection) -> dict[int, HighWaterMark]:
             rows = connection.execute("SELECT shard, value FROM mark").fetchall()
-            return {shard: _decode_mark(shard, self._sealer.unseal(_SUBJECT, _mark(shard), row)) for shard, row in rows}
+            return {
+                shard: _decode_mark(shard, self._sealer.unseal(VAULT_SUBJECT, _mark(shard), row)) for shard, row in rows
+            }
 
         return await self._run(work, writes=False)
 
     async def store_marks(self, marks: Iterable[HighWaterMark], *, counter_floor: int = 0) -> VaultIdentity:
-        rows = [(mark.shard, self._sealer.seal(_SUBJECT, _mark(mark.shard), _encode_mark(mark))) for mark in marks]
+        rows = [(mark.shard, self._sealer.seal(VAULT_SUBJECT, _mark(mark.shard), _encode_mark(mark))) for mark in marks]
 
         def work(connection: sqlite3.Connection) -> None:
             for shard, value in rows:
@@ -242,102 +238,6 @@ class SqliteVault:
             raise RetryableError(f"the vault cannot be used for the moment: {error}") from error
 
 
-@dataclass(frozen=True, slots=True)
-class _State:
-    """What a vault says of itself, sealed: who it is, how often it was written to, and what its rows add up to."""
-
-    vault_id: str
-    counter: int
-    rows: int
-
-
-class _Rows:
-    """Keeps the vault's state in step with its rows: none can be edited, removed, swapped or put back alone.
-
-    The sum of a keyed hash of every row (an incremental multiset hash), so that a write costs two hashes.
-    """
-
-    def __init__(self, sealer: Sealer, key: bytes) -> None:
-        self.floor = 0
-        """What the counter must be above after the present transaction."""
-        self._sealer = sealer
-        self._key = key
-        self._change = 0
-
-    @contextmanager
-    def changing(self, connection: sqlite3.Connection, table: str, name: str | int) -> Iterator[None]:
-        """What happens to one row in here is added to the sum when the transaction ends."""
-        before = self._of(connection, table, name)
-        yield
-        self._change += self._of(connection, table, name) - before
-
-    def count(self, connection: sqlite3.Connection) -> None:
-        """The end of a transaction: one that changed nothing does not count."""
-        if not self._change and not self.floor:
-            return
-        state = self.read(connection)
-        counter = max(state.counter, self.floor) + 1
-        self._write(connection, _State(state.vault_id, counter, (state.rows + self._change) % _MODULUS))
-
-    def begin(self) -> None:
-        """The beginning of a transaction; what an earlier one that failed has left is forgotten."""
-        self._change, self.floor = 0, 0
-
-    def read(self, connection: sqlite3.Connection) -> _State:
-        """The state as it is.
-
-        Raises:
-            DataError: it was changed, or is gone.
-        """
-        row = connection.execute("SELECT value FROM vault WHERE name = 'state'").fetchone()
-        if row is None:
-            raise DataError("the vault does not say how far it has come")
-        facts = json.loads(self._sealer.unseal(_SUBJECT, "state", row["value"]))
-        return _State(str(facts["vault_id"]), int(facts["counter"]), int(facts["rows"], 16))
-
-    def require_sound(self, connection: sqlite3.Connection, path: Path) -> None:
-        """Compare the rows with the state; a vault that is new is given one.
-
-        Raises:
-            ConfigurationError: a row was edited, removed, added, or put back as it was before.
-        """
-        total = 0
-        for table in _ROWS:
-            for row in connection.execute(f"SELECT * FROM {table}"):  # noqa: S608  our own names
-                total += self._hash(table, row)
-        if not total and connection.execute("SELECT 1 FROM vault WHERE name = 'state'").fetchone() is None:
-            self._write(connection, _State(secrets.token_hex(_VAULT_ID_BYTES), 1, 0))
-            return
-        try:
-            sound = self.read(connection).rows == total % _MODULUS
-        except DataError:
-            sound = False
-        if not sound:
-            raise ConfigurationError(
-                f"the vault {path} was changed outside of the connector: a row was edited, removed, added, or put back "
-                "as it was before; put back the newest copy (`zindigi restore`)"
-            )
-
-    def _write(self, connection: sqlite3.Connection, state: _State) -> None:
-        facts = {"vault_id": state.vault_id, "counter": state.counter, "rows": f"{state.rows:x}"}
-        connection.execute(
-            "INSERT INTO vault VALUES ('state', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-            (self._sealer.seal(_SUBJECT, "state", json.dumps(facts).encode()),),
-        )
-
-    def _of(self, connection: sqlite3.Connection, table: str, name: str | int) -> int:
-        query = f"SELECT * FROM {table} WHERE {_ROWS[table]} = ?"  # noqa: S608  our own names
-        row = connection.execute(query, (name,)).fetchone()
-        return 0 if row is None else self._hash(table, row)
-
-    def _hash(self, table: str, row: sqlite3.Row) -> int:
-        mac = hashlib.blake2b(table.encode(), key=self._key, digest_size=32)
-        for value in tuple(row):
-            raw = value if isinstance(value, bytes) else repr(value).encode()
-            mac.update(f"{type(value).__name__}/{len(raw)}/".encode() + raw)
-        return int.from_bytes(mac.digest(), "big")
-
-
 @contextmanager
 def _transaction(connection: sqlite3.Connection, *, writes: bool) -> Iterator[sqlite3.Connection]:
     if not writes:
@@ -353,7 +253,7 @@ def _transaction(connection: sqlite3.Connection, *, writes: bool) -> Iterator[sq
         raise
 
 
-def _open_file(path: Path, sealer: Sealer, rows: _Rows) -> sqlite3.Connection:
+def _open_file(path: Path, sealer: Sealer, rows: VaultRows) -> sqlite3.Connection:
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
@@ -402,11 +302,11 @@ def _verify(connection: sqlite3.Connection, sealer: Sealer, path: Path) -> None:
     with _transaction(connection, writes=True):
         connection.execute(
             "INSERT OR IGNORE INTO vault (name, value) VALUES ('verifier', ?)",
-            (sealer.seal(_SUBJECT, "verifier", _VERIFIER),),
+            (sealer.seal(VAULT_SUBJECT, "verifier", _VERIFIER),),
         )
         row = connection.execute("SELECT value FROM vault WHERE name = 'verifier'").fetchone()
     try:
-        mark = sealer.unseal(_SUBJECT, "verifier", row["value"])
+        mark = sealer.unseal(VAULT_SUBJECT, "verifier", row["value"])
     except DataError:
         raise ConfigurationError(f"the master key is not the one that the vault {path} was sealed under") from None
     if mark != _VERIFIER:
