@@ -57,11 +57,12 @@ class Event:
     field: str | None = None
     before: Record | None = None
     after: Record | None = None
+    epoch: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """What all events of one read have in common."""
+    """What all events of one read have in common. `epoch` is the branch of the journal that they are told in."""
 
     account_id: str
     domain: str
@@ -69,16 +70,19 @@ class Sighting:
     observed_at: datetime
     consent_id: str
     source: Provenance
+    epoch: str = ""
 
 
-def event_id(account_id: str, domain: str, resource: str, entity_id: str, entity_version: int) -> str:
+def event_id(sighting: Sighting, entity_id: str, *which: str) -> str:
     """The identity of a change: 32 hex digits.
 
     SHA-256 over the length-prefixed UTF-8 parts, its first 16 bytes. Length prefixes keep ("ab", "c") and ("a", "bc")
-    apart.
+    apart. `which` is the version of the entity; of an event about a stream its type and its counter. Epoch and route
+    are among the parts, so that no two branches of a journal and no two routes ever share an id.
     """
     digest = hashlib.sha256()
-    for part in (account_id, domain, resource, entity_id, str(entity_version)):
+    scope = (sighting.epoch, sighting.source.route, sighting.account_id, sighting.domain, sighting.resource)
+    for part in (*scope, entity_id, *which):
         raw = part.encode()
         digest.update(len(raw).to_bytes(4, "big"))
         digest.update(raw)
@@ -105,7 +109,7 @@ def change_event(
     # A datetime is a date to isinstance: the instant is asked for first.
     instant = effective if isinstance(effective, datetime) else None
     return Event(
-        event_id=event_id(sighting.account_id, sighting.domain, sighting.resource, entity_id, version),
+        event_id=event_id(sighting, entity_id, str(version)),
         event_type=event_type,
         op=change.op,
         account_id=sighting.account_id,
@@ -124,6 +128,7 @@ def change_event(
         reason=reason,
         before=change.record_before,
         after=change.record_after,
+        epoch=sighting.epoch,
     )
 
 
@@ -138,10 +143,8 @@ def stream_event(
     field: str | None = None,
 ) -> Event:
     """An event about a stream (`op` s); `entity_version` counts those of the stream, whatever they are about."""
-    # An event about an entry must not have the id of a change of that entry.
-    told = f"{event_type}/{entity_id}"
     return Event(
-        event_id=event_id(sighting.account_id, sighting.domain, sighting.resource, told, entity_version),
+        event_id=event_id(sighting, entity_id, event_type, str(entity_version)),
         event_type=event_type,
         op="s",
         account_id=sighting.account_id,
@@ -156,11 +159,17 @@ def stream_event(
         source=sighting.source,
         reason=reason,
         field=field,
+        epoch=sighting.epoch,
     )
 
 
-def cloud_event_headers(event: Event, domain: str, schema_version: str = "v1") -> tuple[tuple[str, bytes], ...]:
-    """CloudEvents 1.0 headers (Kafka protocol binding, binary mode), plus `sequence`; no personal data in any."""
+def cloud_event_headers(
+    event: Event, domain: str, commit_number: int, schema_version: str = "v1"
+) -> tuple[tuple[str, bytes], ...]:
+    """CloudEvents 1.0 headers (Kafka protocol binding, binary mode), plus `sequence`, `commit` and `epoch`.
+
+    No personal data in any.
+    """
     instant = event.observed_at.isoformat(timespec="microseconds").replace("+00:00", "Z")
     return (
         ("ce_specversion", b"1.0"),
@@ -171,4 +180,6 @@ def cloud_event_headers(event: Event, domain: str, schema_version: str = "v1") -
         ("ce_time", instant.encode()),
         ("content-type", b"application/avro"),
         ("sequence", str(event.sequence).encode()),
+        ("commit", str(commit_number).encode()),
+        ("epoch", event.epoch.encode()),
     )

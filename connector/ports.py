@@ -5,7 +5,7 @@ Each says what an implementer must, may and must not do, so that a new one can b
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Literal, Protocol
@@ -179,6 +179,25 @@ class Session:
     refresh_expires_at: datetime | None = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class VaultIdentity:
+    """Which vault it is, and how far it has come: `counter` rises with everything that is written to it."""
+
+    vault_id: str
+    counter: int
+
+
+@dataclass(frozen=True, slots=True)
+class HighWaterMark:
+    """How far a shard of the journal is known to have come. `tip` is empty before the first commit."""
+
+    shard: int
+    number: int
+    epoch: str
+    tip: bytes
+    at: datetime
+
+
 class Vault(Protocol):
     """Where secrets rest, sealed. Shared by the connector and command lines on the same machine.
 
@@ -206,6 +225,19 @@ class Vault(Protocol):
 
     async def shard_key(self, shard: int) -> bytes:
         """The 32-byte key of what a shard commits about itself; the same on every call, stored nowhere."""
+
+    async def identity(self) -> VaultIdentity:
+        """Which vault this is, and how far it has come by now."""
+
+    async def marks(self) -> Mapping[int, HighWaterMark]:
+        """How far the journal had come, by shard, when that was last noted.
+
+        Raises:
+            DataError: a mark was changed by somebody who has not the key.
+        """
+
+    async def store_marks(self, marks: Iterable[HighWaterMark], *, counter_floor: int = 0) -> VaultIdentity:
+        """Note how far the journal has come; the vault as it is then. Its counter ends above `counter_floor`."""
 
     async def load_session(self, account_id: str) -> Session | None:
         """The session of the highest generation, or None."""
@@ -256,11 +288,32 @@ class QuarantineRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Contents:
+    """What a commit holds, in digests, so that rows read back can be compared table by table (`connector.chain`).
+
+    `events` and `quarantine` digest the records in their order, `event_count` and `quarantine_count` count them.
+    `state` and `links` list the keys written with their values, each as the beginning of a digest. `commands` are the
+    ids of those applied.
+    """
+
+    event_count: int
+    events: bytes
+    quarantine_count: int
+    quarantine: bytes
+    state: bytes
+    links: bytes
+    commands: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Commit:
     """Everything that becomes durable together, or not at all.
 
     `number` counts the commits of the shard from 1 without a gap: after an unknown outcome the restored state tells by
-    it whether the commit happened.
+    it whether the commit happened. `epoch` is the branch that it belongs to, `at` the connector's time. `contents` is
+    what the chain says of it and `tip` the chain's tip after it (`connector.chain`): the journal keeps both with the
+    commit. `position` is the shard's own sealed record of where it stands; it is state, and no part of `contents`.
+    `vault` is the vault that was open.
     """
 
     shard: int
@@ -270,6 +323,25 @@ class Commit:
     links: tuple[Link, ...] = ()
     quarantine: tuple[QuarantineRecord, ...] = ()
     commands_applied: tuple[str, ...] = ()
+    epoch: str = ""
+    at: datetime | None = None
+    tip: bytes = b""
+    contents: Contents | None = None
+    position: StateRecord | None = None
+    vault: VaultIdentity | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LastCommit:
+    """The last commit of a shard that a journal holds, as it may be asked without owning the shard.
+
+    `number` is 0 before the first. `tip` is empty, `at` and `vault` are None where the commit did not say.
+    """
+
+    number: int = 0
+    tip: bytes = b""
+    at: datetime | None = None
+    vault: VaultIdentity | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,6 +375,10 @@ class Shard(Protocol):
     number: int
     committed_number: int
     """The number of the shard's last commit known to be durable; 0 before the first."""
+    epoch: str
+    """The branch that is written: that of the journal when the shard was acquired."""
+    last: LastCommit
+    """What the shard's last commit was when it was acquired."""
     maximum_record_bytes: int
     """The largest `value` that a commit may carry; larger ones are known before the commit begins."""
 
@@ -334,12 +410,29 @@ class Journal(Protocol):
     """The durable log behind the connector. Commits are atomic, durable, and ordered within a shard."""
 
     shard_count: int
+    epoch: str
+    """The branch that this journal is: random, 16 hex digits; told in every event."""
+
+    async def last_commit(self, shard: int) -> LastCommit:
+        """How far `shard` is. Takes nothing from anybody: it is asked before `acquire`.
+
+        Raises:
+            JournalError: the journal is away.
+        """
 
     async def acquire(self, shard: int) -> Shard:
         """Become the only writer of `shard`, fencing whoever was.
 
         Raises:
             ConfigurationError: it is held in a way that cannot be fenced (an embedded journal in use, naming the pid).
+        """
+
+    async def begin_epoch(self) -> str:
+        """Have the journal go on as a new branch, from what it holds; its epoch. Nobody may work on it meanwhile.
+
+        Raises:
+            ConfigurationError: somebody does, and cannot be fenced.
+            JournalError: the journal is away.
         """
 
     async def close(self) -> None:

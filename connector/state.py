@@ -111,7 +111,7 @@ StreamStatus = Literal["new", "backfilling", "live", "closed"]
 
 @dataclass(frozen=True, slots=True)
 class StreamHead:
-    """The head of one stream: written by every commit that touches it.
+    """The head of one stream: written by every commit that touches it. `epoch` is the branch of its last event.
 
     In an account's lifecycle stream, `refresh_generation` is that of the bank session that was last about to be
     replaced, within `refresh_deadline_seconds`, and `holder_token` that by what the holder is known since the first
@@ -127,3 +127,4 @@ class StreamHead:
     refresh_deadline_seconds: int | None = None
     confirmed_at: datetime | None = None
     holder_token: str | None = None
+    epoch: str = ""

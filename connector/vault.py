@@ -12,7 +12,7 @@ import os
 import secrets
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -22,8 +22,9 @@ import anyio
 import anyio.to_thread
 
 from connector.errors import ConfigurationError, ConsentError, DataError, RetryableError
-from connector.ports import Session
+from connector.ports import HighWaterMark, Session, VaultIdentity
 from connector.sealing import KEY_BYTES, Sealer, derive_key, keyed_token
+from connector.vault_rows import VAULT_SUBJECT, VaultRows
 
 T = TypeVar("T")
 
@@ -32,7 +33,6 @@ _ACCOUNT_ID_BYTES: Final = 16
 _BUSY_TIMEOUT_SECONDS: Final = 10.0
 _OPENING_ATTEMPTS: Final = 100
 _OPENING_PAUSE_SECONDS: Final = 0.05
-_SUBJECT: Final = "vault"
 _VERIFIER: Final = b"zindigi vault, format 1"
 
 _SCHEMA: Final = """
@@ -45,6 +45,7 @@ CREATE TABLE IF NOT EXISTS account (
     session      BLOB,
     destroyed    INTEGER NOT NULL DEFAULT 0
 ) STRICT;
+CREATE TABLE IF NOT EXISTS mark (shard INTEGER PRIMARY KEY, value BLOB NOT NULL) STRICT;
 """
 
 
@@ -55,9 +56,10 @@ class SqliteVault:
         RetryableError: the file cannot be read or written for the moment (locked for long, disk full).
     """
 
-    def __init__(self, connection: sqlite3.Connection, sealer: Sealer, token_key: bytes) -> None:
+    def __init__(self, connection: sqlite3.Connection, sealer: Sealer, token_key: bytes, rows: VaultRows) -> None:
         self._connection = connection
         self._sealer = sealer
+        self._rows = rows
         self._token_key = token_key
         self._one_at_a_time = threading.Lock()
         self._limiter = anyio.CapacityLimiter(1)
@@ -71,8 +73,9 @@ class SqliteVault:
         """
         sealer = Sealer(master_key, label="zindigi/vault/1")
         token_key = derive_key(master_key, "zindigi/holder/1")
-        connection = await anyio.to_thread.run_sync(_open_file, path, sealer)
-        return cls(connection, sealer, token_key)
+        rows = VaultRows(sealer, derive_key(master_key, "zindigi/vault-rows/1"))
+        connection = await anyio.to_thread.run_sync(_open_file, path, sealer, rows)
+        return cls(connection, sealer, token_key, rows)
 
     async def find_account(self, holder_identifier: str) -> str | None:
         holder = keyed_token(self._token_key, holder_identifier)
@@ -90,7 +93,8 @@ class SqliteVault:
             row = connection.execute("SELECT account_id FROM account WHERE holder_token = ?", (holder,)).fetchone()
             if row is None:
                 row = (_new_account_id(),)
-                connection.execute("INSERT INTO account (account_id, holder_token) VALUES (?, ?)", (*row, holder))
+                with self._rows.changing(connection, "account", row[0]):
+                    connection.execute("INSERT INTO account (account_id, holder_token) VALUES (?, ?)", (*row, holder))
             return str(row[0])
 
         return await self._run(work)
@@ -106,7 +110,8 @@ class SqliteVault:
                 )
             key = secrets.token_bytes(KEY_BYTES)
             sealed = self._sealer.seal(account_id, "data_key", key)
-            connection.execute("UPDATE account SET data_key = ? WHERE account_id = ?", (sealed, account_id))
+            with self._rows.changing(connection, "account", account_id):
+                connection.execute("UPDATE account SET data_key = ? WHERE account_id = ?", (sealed, account_id))
             return key
 
         return await self._run(work)
@@ -127,6 +132,54 @@ class SqliteVault:
 
     async def shard_key(self, shard: int) -> bytes:
         return derive_key(self._token_key, f"zindigi/shard/{shard}")
+
+    async def identity(self) -> VaultIdentity:
+        def work(connection: sqlite3.Connection) -> VaultIdentity:
+            state = self._rows.read(connection)
+            return VaultIdentity(state.vault_id, state.counter)
+
+        return await self._run(work, writes=False)
+
+    async def marks(self) -> Mapping[int, HighWaterMark]:
+        def work(connection: sqlite3.Connection) -> dict[int, HighWaterMark]:
+            rows = connection.execute("SELECT shard, value FROM mark").fetchall()
+            return {
+                shard: _decode_mark(shard, self._sealer.unseal(VAULT_SUBJECT, _mark(shard), row)) for shard, row in rows
+            }
+
+        return await self._run(work, writes=False)
+
+    async def store_marks(self, marks: Iterable[HighWaterMark], *, counter_floor: int = 0) -> VaultIdentity:
+        rows = [(mark.shard, self._sealer.seal(VAULT_SUBJECT, _mark(mark.shard), _encode_mark(mark))) for mark in marks]
+
+        def work(connection: sqlite3.Connection) -> None:
+            for shard, value in rows:
+                with self._rows.changing(connection, "mark", shard):
+                    connection.execute(
+                        "INSERT INTO mark VALUES (?, ?) ON CONFLICT (shard) DO UPDATE SET value = excluded.value",
+                        (shard, value),
+                    )
+            self._rows.floor = counter_floor
+
+        await self._run(work)
+        return await self.identity()
+
+    async def backup(self, target: Path) -> None:
+        """A consistent copy of the vault, as a file of its own (mode 0600), sealed under the same master key.
+
+        Raises:
+            RetryableError: it cannot be read or written.
+        """
+
+        def work(connection: sqlite3.Connection) -> None:
+            os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+            copy = sqlite3.connect(target)
+            try:
+                connection.backup(copy)
+            finally:
+                copy.close()
+
+        await self._run(work, writes=False)
 
     async def load_session(self, account_id: str) -> Session | None:
         def work(connection: sqlite3.Connection) -> Session | None:
@@ -150,30 +203,33 @@ class SqliteVault:
 
         def work(connection: sqlite3.Connection) -> None:
             _existing(connection, session.account_id)
-            connection.execute(
-                "UPDATE account SET session = ?, generation = ? WHERE account_id = ?"
-                " AND (session IS NULL OR generation < ?)",
-                (sealed, session.generation, session.account_id, session.generation),
-            )
+            with self._rows.changing(connection, "account", session.account_id):
+                connection.execute(
+                    "UPDATE account SET session = ?, generation = ? WHERE account_id = ?"
+                    " AND (session IS NULL OR generation < ?)",
+                    (sealed, session.generation, session.account_id, session.generation),
+                )
 
         await self._run(work)
 
     async def delete_session(self, account_id: str) -> None:
         def work(connection: sqlite3.Connection) -> None:
-            connection.execute(
-                "UPDATE account SET session = NULL, generation = NULL WHERE account_id = ?", (account_id,)
-            )
+            with self._rows.changing(connection, "account", account_id):
+                connection.execute(
+                    "UPDATE account SET session = NULL, generation = NULL WHERE account_id = ?", (account_id,)
+                )
 
         await self._run(work)
         await self._run(_forget_old_pages, writes=False)
 
     async def destroy(self, account_id: str) -> None:
         def work(connection: sqlite3.Connection) -> None:
-            connection.execute(
-                "INSERT INTO account (account_id, destroyed) VALUES (?, 1) ON CONFLICT (account_id) DO UPDATE SET"
-                " destroyed = 1, holder_token = NULL, data_key = NULL, session = NULL, generation = NULL",
-                (account_id,),
-            )
+            with self._rows.changing(connection, "account", account_id):
+                connection.execute(
+                    "INSERT INTO account (account_id, destroyed) VALUES (?, 1) ON CONFLICT (account_id) DO UPDATE SET"
+                    " destroyed = 1, holder_token = NULL, data_key = NULL, session = NULL, generation = NULL",
+                    (account_id,),
+                )
 
         await self._run(work)
         await self._run(_forget_old_pages, writes=False)
@@ -190,7 +246,11 @@ class SqliteVault:
 
         def in_thread() -> T:
             with self._one_at_a_time, _transaction(self._connection, writes=writes) as connection:
-                return work(connection)
+                self._rows.begin()
+                done = work(connection)
+                if writes:
+                    self._rows.count(connection)
+                return done
 
         try:
             return await anyio.to_thread.run_sync(in_thread, limiter=self._limiter)
@@ -213,7 +273,7 @@ def _transaction(connection: sqlite3.Connection, *, writes: bool) -> Iterator[sq
         raise
 
 
-def _open_file(path: Path, sealer: Sealer) -> sqlite3.Connection:
+def _open_file(path: Path, sealer: Sealer, rows: VaultRows) -> sqlite3.Connection:
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
@@ -228,6 +288,8 @@ def _open_file(path: Path, sealer: Sealer) -> sqlite3.Connection:
         connection.row_factory = sqlite3.Row
         _prepare(connection)
         _verify(connection, sealer, path)
+        with _transaction(connection, writes=True):
+            rows.require_sound(connection, path)
     except sqlite3.Error as error:
         connection.close()
         raise ConfigurationError(f"{path} cannot be used as a vault: {error}") from error
@@ -260,11 +322,11 @@ def _verify(connection: sqlite3.Connection, sealer: Sealer, path: Path) -> None:
     with _transaction(connection, writes=True):
         connection.execute(
             "INSERT OR IGNORE INTO vault (name, value) VALUES ('verifier', ?)",
-            (sealer.seal(_SUBJECT, "verifier", _VERIFIER),),
+            (sealer.seal(VAULT_SUBJECT, "verifier", _VERIFIER),),
         )
         row = connection.execute("SELECT value FROM vault WHERE name = 'verifier'").fetchone()
     try:
-        mark = sealer.unseal(_SUBJECT, "verifier", row["value"])
+        mark = sealer.unseal(VAULT_SUBJECT, "verifier", row["value"])
     except DataError:
         raise ConfigurationError(f"the master key is not the one that the vault {path} was sealed under") from None
     if mark != _VERIFIER:
@@ -288,6 +350,21 @@ def _forget_old_pages(connection: sqlite3.Connection) -> None:
     Another process that reads may hold it up; then the next checkpoint does it.
     """
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+
+
+def _mark(shard: int) -> str:
+    return f"mark/{shard}"
+
+
+def _encode_mark(mark: HighWaterMark) -> bytes:
+    facts = {"number": mark.number, "epoch": mark.epoch, "tip": mark.tip.hex(), "at": mark.at.isoformat()}
+    return json.dumps(facts).encode()
+
+
+def _decode_mark(shard: int, value: bytes) -> HighWaterMark:
+    facts = json.loads(value)
+    at = datetime.fromisoformat(facts["at"])
+    return HighWaterMark(shard, int(facts["number"]), str(facts["epoch"]), bytes.fromhex(facts["tip"]), at)
 
 
 def _new_account_id() -> str:

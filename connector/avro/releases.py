@@ -19,7 +19,7 @@ from connector.avro.compatibility import Fault, changed_meaning, unreadable
 from connector.avro.schema_tree import Node, parse
 from connector.errors import DataError
 
-IDENTITY: Final = ("event_id", "event_type", "op", "account_id", "entity_id", "entity_version", "sequence")
+IDENTITY: Final = ("event_id", "event_type", "op", "account_id", "entity_id", "entity_version", "sequence", "epoch")
 """Fields of every envelope that say which change it is. A forgotten one must fail, not become 0: none has a default."""
 
 _RELEASED: Final = "released"

@@ -112,6 +112,7 @@ def encode_head(head: StreamHead) -> bytes:
         {
             "sequence": head.sequence,
             "commit_number": head.commit_number,
+            "epoch": head.epoch,
             "stream_version": head.stream_version,
             "status": head.status,
             "holder_token": head.holder_token,
@@ -134,6 +135,7 @@ def decode_head(value: bytes) -> StreamHead:
     resources = {meta["name"]: _meta(meta) for meta in datum.pop("resources")}
     # Memory holds a head for every stream: what is one of a few words is held once.
     datum["status"] = intern(datum["status"])
+    datum["epoch"] = intern(datum["epoch"])
     return StreamHead(**datum, resources=resources)
 
 

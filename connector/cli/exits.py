@@ -31,6 +31,10 @@ class UsageError(ConnectorError):
     """The command cannot be understood, or not like this."""
 
 
+class DamagedError(ConnectorError):
+    """What was looked at is not as it was written."""
+
+
 class DeclinedError(ConnectorError):
     """The person at the keyboard said no, or left."""
 

@@ -14,6 +14,7 @@ from connector import __version__
 from connector.cli import exits
 from connector.cli.configuration import config_app, vault_app
 from connector.cli.events import events
+from connector.cli.journal import backup, journal_app, restore
 from connector.cli.links import link_app
 from connector.cli.prompts import say
 from connector.cli.schemas import schemas_app
@@ -32,6 +33,8 @@ Examples:
   zindigi events --account mine --domain loyalty --json
   zindigi topics plan                    which Kafka topics are missing
   zindigi schemas register --dry-run     what a schema registry does not have
+  zindigi backup /mnt/safe/monday        journal and vault, sealed
+  zindigi journal verify                 is the journal as it was committed?
   zindigi config show                    every setting, and where it came from
 
 Settings come from config/connector.toml, over it ZINDIGI_… environment
@@ -67,6 +70,9 @@ def make_app() -> App:
     app.command(schemas_app)
     app.command(config_app)
     app.command(vault_app)
+    app.command(journal_app)
+    app.command(backup)
+    app.command(restore)
     return app
 
 

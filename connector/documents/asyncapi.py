@@ -27,6 +27,8 @@ _HEADERS: Final = {
     "ce_time": "Instant at which the answer that shows the change was received, as RFC 3339 in UTC; observed_at.",
     "content-type": "What the value is.",
     "sequence": "Gapless number of the event in its stream, from 1, as decimal digits.",
+    "commit": "Number of the shard's commit that it came with, as decimal digits.",
+    "epoch": "Branch of the journal, 16 hex digits.",
 }
 _EVENT: Final = Event(
     "", "", "", "", "", 1, 1, "", None, None, EPOCH, "", Provenance("route", "backend", "", "", "")
@@ -114,7 +116,7 @@ def _message_name(topic: Topic, event_type: str) -> str:
 
 
 def _message(topic: Topic, event_type: str, doc: EventDoc) -> dict[str, Any]:
-    ce_type = dict(cloud_event_headers(replace(_EVENT, event_type=event_type), topic.name))["ce_type"].decode()
+    ce_type = dict(cloud_event_headers(replace(_EVENT, event_type=event_type), topic.name, 1))["ce_type"].decode()
     return {
         "name": event_type,
         "title": ce_type,
@@ -137,17 +139,17 @@ def _trait() -> dict[str, Any]:
         "description": "account_id: opaque, one linked login. Checkpoints have shard/<number> instead.",
     }
     return {
-        "contentType": dict(cloud_event_headers(_EVENT, ""))["content-type"].decode(),
+        "contentType": dict(cloud_event_headers(_EVENT, "", 1))["content-type"].decode(),
         "bindings": {"kafka": {"key": key, "bindingVersion": _KAFKA_BINDING}},
     }
 
 
 def _headers() -> dict[str, Any]:
     """CloudEvents 1.0 in the Kafka protocol binding's binary mode; which there are, the code says."""
-    names = [name for name, _ in cloud_event_headers(_EVENT, "")]
+    names = [name for name, _ in cloud_event_headers(_EVENT, "", 1)]
     return {
         "type": "object",
-        "description": "Headers of CloudEvents 1.0 (Kafka protocol binding, binary mode) and `sequence`; UTF-8 text.",
+        "description": "Headers of CloudEvents 1.0 (Kafka protocol binding, binary mode), and three more; UTF-8 text.",
         "required": names,
         "properties": {name: {"type": "string", "description": _HEADERS[name]} for name in names},
     }

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import ClassVar
 
 from connector.domains.model import BookingKey, EventDoc, Record
+from connector.domains.stream_events import EPOCH_BEGAN
 
 NAME = "lifecycle"
 
@@ -108,6 +109,8 @@ class Checkpoint:
     Both are those of the slowest domain, None where something was not read in this life of the connector; `domains` has
     each domain's own. Streams with a gap (`holes`), with something that is not believed yet (`held`), or set aside
     (`isolated`) are among those that are `behind`, and so are those of accounts that cannot be opened (`set_aside`).
+    `epoch` is the branch of the journal, and `chain_tip` the tip of the shard's chain after the commit before this one,
+    in hex.
     """
 
     KIND: ClassVar[str] = "checkpoint"
@@ -125,6 +128,8 @@ class Checkpoint:
     isolated: int = 0
     quarantined: int = 0
     set_aside: int = 0
+    epoch: str | None = None
+    chain_tip: str | None = None
 
     @property
     def entity_id(self) -> str:
@@ -204,6 +209,7 @@ EVENT_TYPES: dict[str, EventDoc] = {
             "entries are told as they last could be understood. The key is `shard/<number>`, not an account."
         ),
     ),
+    "EpochBegan": EPOCH_BEGAN,
 }
 
 

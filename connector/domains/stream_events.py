@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from connector.domains.model import EventDoc
+
+EPOCH_BEGAN: Final = EventDoc(
+    when=(
+        "The journal went on as another branch: it was restored from a backup, or an operator asked for it. The first "
+        "event of the stream in that `epoch`; `reason` is the epoch that it branches off from."
+    ),
+    then=(
+        "Take back every event of the stream that another epoch told with a `sequence` at or above this one: it is "
+        "void. Then go on. The same event under the key `shard/<number>` (topic lifecycle) comes after those of all "
+        "streams of the shard: a stream of that partition that has none until then is void from its beginning."
+    ),
+)
+"""What every stream tells, that of a link and that of a shard as well."""
 
 STREAM_EVENT_TYPES: dict[str, EventDoc] = {
     "StreamOpened": EventDoc(
@@ -52,4 +67,5 @@ STREAM_EVENT_TYPES: dict[str, EventDoc] = {
         ),
         then="Take the entity as told: what `EntryQuarantined` set off is over.",
     ),
+    "EpochBegan": EPOCH_BEGAN,
 }

@@ -1,7 +1,7 @@
 """The embedded journal: `ports.Journal` and `ports.JournalReader` on one SQLite file.
 
 One transaction a commit, so that events, state, links, quarantine and commands are one cut. The write-ahead log is
-synced before a commit returns. One connector owns the file (an OS lock, and an epoch a shard that fences whoever held
+synced before a commit returns. One connector owns the file (an OS lock, and a fence a shard that keeps off whoever held
 it before); any number of readers and command lines may use it meanwhile.
 """
 
@@ -14,21 +14,26 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from connector.chain import contents_of
 from connector.errors import ConfigurationError, FencedError, JournalError
+from connector.journal.epoch import new_epoch
 from connector.journal.file_lock import FileLock
 from connector.journal.link_codec import coded, encode_command, encode_link
 from connector.journal.partition import shard_of
-from connector.journal.sqlite_file import DatabaseThread, transaction
+from connector.journal.sqlite_file import DatabaseThread, set_epoch, transaction
 from connector.journal.sqlite_rows import (
     COMMAND_COLUMNS,
+    INSERT_COMMIT,
     LINK_COLUMNS,
     commands_in_order,
+    commit_row,
     encode_headers,
+    last_commit,
     links_by_account,
     stored_event,
 )
 from connector.links import Command, Link
-from connector.ports import Clock, Commit, Damaged, StateRecord, StoredEvent
+from connector.ports import Clock, Commit, Damaged, LastCommit, StateRecord, StoredEvent
 
 MAXIMUM_RECORD_BYTES: Final = 1_000_000
 """Below Kafka's default limit for a message, so that whatever fits here fits there."""
@@ -45,12 +50,14 @@ class SqliteShard:
 
     maximum_record_bytes = MAXIMUM_RECORD_BYTES
 
-    def __init__(self, journal: SqliteJournal, number: int, epoch: int, committed_number: int) -> None:
+    def __init__(self, journal: SqliteJournal, number: int, fence: int, last: LastCommit) -> None:
         self.number = number
-        self.committed_number = committed_number
+        self.epoch = journal.epoch
+        self.last = last
+        self.committed_number = last.number
         """The number of the shard's last commit known to be durable; 0 before the first."""
         self._journal = journal
-        self._epoch = epoch
+        self._fence = fence
         self._unusable: JournalError | None = None
         self._damaged: dict[str, tuple[Damaged, ...]] = {}
 
@@ -133,10 +140,10 @@ class SqliteShard:
 
     def require_turn(self, connection: sqlite3.Connection, commit: Commit) -> None:
         """Check, inside the transaction, that this owner may write this commit next, and take the number."""
-        epoch, committed = connection.execute(
-            "SELECT epoch, commit_number FROM shards WHERE shard = ?", (self.number,)
+        fence, committed = connection.execute(
+            "SELECT fence, commit_number FROM shards WHERE shard = ?", (self.number,)
         ).fetchone()
-        if epoch != self._epoch:
+        if fence != self._fence:
             raise FencedError(f"shard {self.number} was acquired by another owner")
         if commit.number != committed + 1:
             raise JournalError(f"commit {commit.number} of shard {self.number} does not follow commit {committed}")
@@ -154,9 +161,12 @@ class SqliteShard:
         for event in commit.events:
             offset = by_topic[event.topic]
             by_topic[event.topic] = offset + 1
-            rows.append((event.topic, self.number, offset, event.key, event.value, encode_headers(event.headers)))
+            headers = encode_headers(event.headers)
+            rows.append((event.topic, self.number, offset, event.key, event.value, headers, commit.number))
         connection.executemany(
-            "INSERT INTO events (topic, shard, record_offset, key, value, headers) VALUES (?, ?, ?, ?, ?, ?)", rows
+            "INSERT INTO events (topic, shard, record_offset, key, value, headers, commit_number) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            rows,
         )
         connection.executemany(
             "INSERT INTO offsets VALUES (?, ?, ?) "
@@ -166,7 +176,8 @@ class SqliteShard:
 
     def write_state(self, connection: sqlite3.Connection, commit: Commit) -> None:
         """Everything of the commit but its events."""
-        for record in commit.state:  # in order: the last of several writes of one key counts
+        position = () if commit.position is None else (commit.position,)
+        for record in (*commit.state, *position):  # in order: the last of several writes of one key counts
             if record.value is None:
                 connection.execute("DELETE FROM state WHERE shard = ? AND key = ?", (self.number, record.key))
             else:
@@ -174,14 +185,16 @@ class SqliteShard:
                     "INSERT INTO state VALUES (?, ?, ?) ON CONFLICT (shard, key) DO UPDATE SET value = excluded.value",
                     (self.number, record.key, record.value),
                 )
+        links = [(link.account_id, coded(encode_link, link)) for link in commit.links]
         connection.executemany(
             "INSERT INTO links VALUES (?, ?, ?) ON CONFLICT (account_id) DO UPDATE SET value = excluded.value",
-            [(link.account_id, self.number, coded(encode_link, link)) for link in commit.links],
+            [(account_id, self.number, row) for account_id, row in links],
         )
         connection.executemany(
-            "INSERT INTO quarantine (shard, key, value) VALUES (?, ?, ?)",
-            [(self.number, record.key, record.value) for record in commit.quarantine],
+            "INSERT INTO quarantine (shard, key, value, commit_number) VALUES (?, ?, ?, ?)",
+            [(self.number, record.key, record.value, commit.number) for record in commit.quarantine],
         )
+        connection.execute(INSERT_COMMIT, commit_row(commit, commit.contents or contents_of(commit, links)))
         for command_id in commit.commands_applied:
             removed = connection.execute(
                 "DELETE FROM commands WHERE command_id = ? AND shard = ?", (command_id, self.number)
@@ -198,6 +211,7 @@ class SqliteJournal:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.shard_count = 0
+        self.epoch = ""
         self.database = DatabaseThread(path, "journal")
         self._lock = FileLock(path)
         self._held: dict[int, SqliteShard] = {}
@@ -222,27 +236,41 @@ class SqliteJournal:
                 "the number of shards of a journal never changes"
             )
         journal.shard_count = about.shard_count
+        journal.epoch = about.epoch
         return journal
+
+    async def last_commit(self, shard: int) -> LastCommit:
+        return await self.database.run(partial(last_commit, shard))
+
+    async def begin_epoch(self) -> str:
+        """Go on as a new branch; its epoch.
+
+        Raises:
+            ConfigurationError: a connector works on the journal.
+        """
+        self._lock.take()
+        self.epoch = new_epoch()
+        await self.database.run(partial(set_epoch, epoch=self.epoch))
+        self._drop_unused_lock()
+        return self.epoch
 
     async def acquire(self, shard: int) -> SqliteShard:
         if not 0 <= shard < self.shard_count:
             raise ConfigurationError(f"there is no shard {shard}: the journal {self.path} has {self.shard_count}")
         self._lock.take()
 
-        def fence(connection: sqlite3.Connection) -> tuple[int, int]:
+        def fence(connection: sqlite3.Connection) -> tuple[int, LastCommit]:
             with transaction(connection):
-                connection.execute("UPDATE shards SET epoch = epoch + 1 WHERE shard = ?", (shard,))
-                row: tuple[int, int] = connection.execute(
-                    "SELECT epoch, commit_number FROM shards WHERE shard = ?", (shard,)
-                ).fetchone()
-                return row
+                connection.execute("UPDATE shards SET fence = fence + 1 WHERE shard = ?", (shard,))
+                raised = connection.execute("SELECT fence FROM shards WHERE shard = ?", (shard,)).fetchone()[0]
+                return raised, last_commit(shard, connection)
 
         try:
-            epoch, committed_number = await self.database.run(fence)
+            raised, last = await self.database.run(fence)
         except BaseException:
             self._drop_unused_lock()
             raise
-        acquired = self.shard_type(self, shard, epoch, committed_number)
+        acquired = self.shard_type(self, shard, raised, last)
         self._held[shard] = acquired
         return acquired
 

@@ -19,6 +19,7 @@ from typing import Final, TypeVar
 import anyio
 
 from connector.errors import ConfigurationError, JournalError
+from connector.journal.epoch import new_epoch
 
 T = TypeVar("T")
 
@@ -32,17 +33,27 @@ CHECKPOINT_PAGES: Final = 1000
 WAL_LIMIT_BYTES: Final = 16 * 1024 * 1024
 
 SCHEMA: Final = """
--- What this file is: format_version, shard_count, framing.
+-- What this file is: format_version, shard_count, framing, epoch (the branch that is written).
 CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
--- Who may write a shard (each acquisition raises the epoch) and how many commits it has.
+-- Who may write a shard (each acquisition raises the fence) and how many commits it has.
 CREATE TABLE shards (
-    shard INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, commit_number INTEGER NOT NULL
+    shard INTEGER PRIMARY KEY, fence INTEGER NOT NULL, commit_number INTEGER NOT NULL
 );
+-- Every commit, as the chain vouches for it: tip follows from the tip before and the contents (`connector.chain`).
+-- events, quarantine: digests of the rows of this commit in order, with how many there are. state, links: the keys it
+-- wrote and their values, as digests. commands: JSON array of the ids applied. at: microseconds since 1970.
+CREATE TABLE commits (
+    shard INTEGER NOT NULL, number INTEGER NOT NULL, epoch TEXT NOT NULL, at INTEGER, tip BLOB NOT NULL,
+    event_count INTEGER NOT NULL, events BLOB NOT NULL, quarantine_count INTEGER NOT NULL, quarantine BLOB NOT NULL,
+    state BLOB NOT NULL, links BLOB NOT NULL, commands TEXT NOT NULL, vault_id TEXT, vault_counter INTEGER,
+    PRIMARY KEY (shard, number)
+) WITHOUT ROWID;
 -- The log. position: order of commit over everything; record_offset: gapless from 0 in (topic, shard).
 -- headers: JSON [[name, text or {"base64": …}], …].
 CREATE TABLE events (
     position INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL, shard INTEGER NOT NULL,
-    record_offset INTEGER NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, headers TEXT NOT NULL
+    record_offset INTEGER NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, headers TEXT NOT NULL,
+    commit_number INTEGER NOT NULL
 );
 CREATE TABLE offsets (
     topic TEXT NOT NULL, shard INTEGER NOT NULL, next_offset INTEGER NOT NULL, PRIMARY KEY (topic, shard)
@@ -53,7 +64,8 @@ CREATE TABLE state (
 ) WITHOUT ROWID;
 CREATE TABLE links (account_id TEXT PRIMARY KEY, shard INTEGER NOT NULL, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE quarantine (
-    position INTEGER PRIMARY KEY AUTOINCREMENT, shard INTEGER NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL
+    position INTEGER PRIMARY KEY AUTOINCREMENT, shard INTEGER NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL,
+    commit_number INTEGER NOT NULL
 );
 -- Wishes of command lines, oldest first; a row goes in the commit that applies it.
 CREATE TABLE commands (
@@ -80,6 +92,7 @@ class About:
     """What the file says of itself."""
 
     shard_count: int
+    epoch: str
 
 
 def explain(error: sqlite3.Error) -> str:
@@ -253,7 +266,12 @@ def create(path: Path, shard_count: int) -> None:
             connection.executescript(f"BEGIN; {SCHEMA}")
             connection.executemany(
                 "INSERT INTO about VALUES (?, ?)",
-                [("format_version", str(FORMAT_VERSION)), ("shard_count", str(shard_count)), ("framing", FRAMING)],
+                [
+                    ("format_version", str(FORMAT_VERSION)),
+                    ("shard_count", str(shard_count)),
+                    ("framing", FRAMING),
+                    ("epoch", new_epoch()),
+                ],
             )
             connection.executemany("INSERT INTO shards VALUES (?, 0, 0)", [(shard,) for shard in range(shard_count)])
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
@@ -266,6 +284,12 @@ def create(path: Path, shard_count: int) -> None:
     finally:
         draft.unlink(missing_ok=True)
     _sync_directory(path.parent)
+
+
+def set_epoch(connection: sqlite3.Connection, epoch: str) -> None:
+    """Have the journal go on as the branch `epoch`."""
+    with transaction(connection):
+        connection.execute("UPDATE about SET value = ? WHERE name = 'epoch'", (epoch,))
 
 
 def _read_about(connection: sqlite3.Connection, path: Path) -> About:
@@ -281,7 +305,7 @@ def _read_about(connection: sqlite3.Connection, path: Path) -> About:
     rows = dict(connection.execute("SELECT name, value FROM about").fetchall())
     if rows.get("framing") != FRAMING:
         raise ConfigurationError(f"the journal {path} frames its events as {rows.get('framing')!r}, not {FRAMING!r}")
-    return About(shard_count=int(rows["shard_count"]))
+    return About(shard_count=int(rows["shard_count"]), epoch=rows["epoch"])
 
 
 def _sync_directory(directory: Path) -> None:

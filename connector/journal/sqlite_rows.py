@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import base64
+import sqlite3
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from typing import Any, Final
 
 import orjson
 
+from connector.domains.model import EPOCH
 from connector.journal.link_codec import decode_command, decode_link, readable, sorted_out
 from connector.links import Command, Link
-from connector.ports import Damaged, StoredEvent
+from connector.ports import Commit, Contents, Damaged, LastCommit, StoredEvent, VaultIdentity
 
+INSERT_COMMIT: Final = "INSERT INTO commits VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 Headers = tuple[tuple[str, bytes], ...]
 
 
@@ -65,3 +70,45 @@ def commands_in_order(rows: Iterable[tuple[bytes, bytes, object]]) -> tuple[tupl
 
 def _text(value: bytes) -> str:
     return value.decode(errors="backslashreplace")
+
+
+def commit_row(commit: Commit, contents: Contents) -> tuple[Any, ...]:
+    """A commit as a row of `commits`."""
+    vault = commit.vault
+    return (
+        commit.shard,
+        commit.number,
+        commit.epoch,
+        None if commit.at is None else (commit.at - EPOCH) // timedelta(microseconds=1),
+        commit.tip,
+        contents.event_count,
+        contents.events,
+        contents.quarantine_count,
+        contents.quarantine,
+        contents.state,
+        contents.links,
+        orjson.dumps(contents.commands).decode(),
+        None if vault is None else vault.vault_id,
+        None if vault is None else vault.counter,
+    )
+
+
+def last_commit(shard: int, connection: sqlite3.Connection) -> LastCommit:
+    """The last commit of a shard.
+
+    `shards` counts them; where `commits` does not know that number its tip is empty, which vouches for nothing.
+    """
+    row = connection.execute(
+        "SELECT s.commit_number, c.tip, c.at, c.vault_id, c.vault_counter FROM shards s "
+        "LEFT JOIN commits c ON c.shard = s.shard AND c.number = s.commit_number WHERE s.shard = ?",
+        (shard,),
+    ).fetchone()
+    if row is None:
+        return LastCommit()
+    number, tip, at, vault_id, vault_counter = row
+    return LastCommit(
+        number,
+        tip or b"",
+        None if at is None else EPOCH + timedelta(microseconds=at),
+        None if vault_id is None else VaultIdentity(vault_id, vault_counter),
+    )

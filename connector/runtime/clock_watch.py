@@ -77,7 +77,7 @@ class ClockWatch:
         if doubt.doubtful != self._was_doubtful:
             self._was_doubtful = doubt.doubtful
             if doubt.doubtful:
-                self._log.warning("clock_doubted", remedy="reading waits until two clocks agree: check NTP")
+                self._log.warning("clock_doubted", next_step="reading waits until two clocks agree: check NTP")
             else:
                 self._log.info("clock_believed")
         if doubt.bank_ahead_seconds is not None and now.elapsed >= self._remind_at:
@@ -86,5 +86,5 @@ class ClockWatch:
                 "bank_time_apart",
                 bank_ahead_seconds=round(doubt.bank_ahead_seconds),
                 reading=not doubt.doubtful,
-                remedy="set the host's clock (NTP), or bank.clock where the bank's own is no wall time",
+                next_step="set the host's clock (NTP), or bank.clock where the bank's own is no wall time",
             )

@@ -13,6 +13,7 @@ import anyio
 
 from connector.errors import ConnectorError, ConsentError, DataError, FencedError, JournalError
 from connector.ports import Clock, Commit, Shard, StateRecord
+from connector.runtime.branch import Branch
 from connector.runtime.encoding import Encoded, encode
 from connector.runtime.isolation import Isolation, Stream
 from connector.runtime.memory import ResourceMemory, bounds_of, reason_of
@@ -42,21 +43,21 @@ class CommitLoop:
     """Commits of one shard, one after the other.
 
     `gate` raises ConsentError for a write that may not be committed now. `isolation` knows of streams that the journal
-    does not take.
+    does not take. `branch` is the shard's chain, which every commit is a link of.
     """
 
     def __init__(
         self,
         shard: Shard,
-        commit_number: int,
+        branch: Branch,
         clock: Clock,
         gate: Callable[[Write], None],
         linger_seconds: float,
         isolation: Isolation,
     ) -> None:
         self.isolation = isolation
+        self.branch = branch
         self._shard = shard
-        self._number = commit_number
         self._clock = clock
         self._gate = gate
         self._linger_seconds = linger_seconds
@@ -127,13 +128,16 @@ class CommitLoop:
         return batch
 
     async def _commit(self, batch: list[_Submission]) -> None:
-        number = self._number + 1
+        number = self.branch.position.number + 1
         admitted, encoded = self._admitted(batch, number)
         if not admitted:
             return
         streams = set[Stream]().union(*(submission.streams for submission in admitted))
+        commit = _joined(self._shard.number, number, encoded)
+        links = [(write.account.link, link) for write in (one.write for one in encoded) for link in write.links]
+        commit, position = self.branch.extend(commit, sum(one.live for one in encoded), links, self._clock.now())
         try:
-            await self._journalled(_joined(self._shard.number, number, encoded))
+            await self._journalled(commit)
         except JournalError as error:
             if not isinstance(error, FencedError):
                 indivisible = len(streams) == 1 or len(admitted) == 1
@@ -141,7 +145,7 @@ class CommitLoop:
             for submission in admitted:
                 submission.finish(error)
             raise
-        self._number = number
+        self.branch.committed(position)
         self.isolation.committed(streams)
         lost = _published(encoded)
         for submission in admitted:
@@ -194,7 +198,16 @@ class CommitLoop:
             stream = (write.account.account_id, write.domain)
             head = ahead.get(stream, write.account.stream(write.domain).head)
             limit = self._shard.maximum_record_bytes
-            encoded.append(encode(write, head, commit_number=number, maximum_record_bytes=limit))
+            encoded.append(
+                encode(
+                    write,
+                    head,
+                    commit_number=number,
+                    maximum_record_bytes=limit,
+                    epoch=self.branch.epoch,
+                    chain=self.branch.chain,
+                )
+            )
             ahead[stream] = encoded[-1].head
         heads.update(ahead)
         return encoded

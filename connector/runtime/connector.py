@@ -18,6 +18,7 @@ from connector.errors import ConfigurationError, ConnectorError, FencedError, Jo
 from connector.journal.choice import open_journal, open_reader
 from connector.ports import Clock, Journal, JournalReader, Source, Vault
 from connector.runtime.backend import BackendLimits, Backends
+from connector.runtime.branch import require_fit
 from connector.runtime.clock_watch import ClockWatch
 from connector.runtime.fitness import require_fitness
 from connector.runtime.isolation import Isolation
@@ -114,7 +115,12 @@ async def run_connector(
 
 
 async def work(edges: Edges, options: WorkerOptions, reload: Callable[[], Settings] | None = None) -> None:
-    """Work every shard until SIGTERM or SIGINT."""
+    """Work every shard until SIGTERM or SIGINT.
+
+    Raises:
+        ConfigurationError: journal and vault do not fit together; nothing was acquired.
+    """
+    await require_fit(range(edges.journal.shard_count), edges.journal, edges.vault)
     stop = anyio.Event()
     timetable = Timetable(options, edges.clock)
     watch = ClockWatch(edges.clock, edges.source, bank_tells_time=options.bank_tells_time)

@@ -11,12 +11,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from connector.avro import encode_entity, encode_event, encode_record
+from connector.chain import Chain
 from connector.diff import Change, Entities, apply
 from connector.domains.model import Record, Related
 from connector.domains.registry import DOMAINS
 from connector.errors import DataError
 from connector.events import STREAM_ENTITY, Event, change_event, cloud_event_headers, stream_event
 from connector.ports import EventRecord, QuarantineRecord, StateRecord
+from connector.runtime.sealed_state import head_key
 from connector.runtime.writes import Write
 from connector.state import EntityState, ResourceMeta, StreamHead
 from connector.window import Kept, let_go
@@ -26,7 +28,7 @@ from connector.window import Kept, let_go
 class Encoded:
     """A write, turned into what the journal takes, and the head and entities that it leaves.
 
-    `values` are the entities, encoded.
+    `values` are the entities, encoded; `live` is by how much the sum over the shard's live rows changes.
     """
 
     write: Write
@@ -37,30 +39,38 @@ class Encoded:
     events: tuple[EventRecord, ...]
     state: tuple[StateRecord, ...]
     quarantine: tuple[QuarantineRecord, ...]
+    live: int
 
 
-def encode(write: Write, head: StreamHead, *, commit_number: int, maximum_record_bytes: int) -> Encoded:
-    """Number, name, encode and seal a write on top of its stream's head.
+def encode(
+    write: Write, head: StreamHead, *, commit_number: int, maximum_record_bytes: int, epoch: str, chain: Chain
+) -> Encoded:
+    """Number, name, encode and seal a write on top of its stream's head, in the branch `epoch` of the journal.
 
     A change whose event does not fit its schema or the journal's record limit is set aside: its digest and reason go to
     quarantine and its entity keeps the last version that could be told; the rest of the write goes on.
     """
-    encoding = _Encoding(write, head, maximum_record_bytes)
+    encoding = _Encoding(write, head, maximum_record_bytes, commit_number, epoch)
+    encoding.begin_epoch()
     encoding.open_stream()
     encoding.tell_changes()
     encoding.tell_below_floor()
     kept = encoding.let_go()
     encoding.tell_milestones(kept)
-    return encoding.sealed(kept, commit_number)
+    return encoding.sealed(kept, chain)
 
 
 class _Encoding:
     """One write on its way to the journal."""
 
-    def __init__(self, write: Write, head: StreamHead, maximum_record_bytes: int) -> None:
+    def __init__(
+        self, write: Write, head: StreamHead, maximum_record_bytes: int, commit_number: int, epoch: str
+    ) -> None:
         self.write = write
         self.head = head
         self.maximum_record_bytes = maximum_record_bytes
+        self.commit_number = commit_number
+        self.sighting = replace(write.sighting, epoch=epoch)
         self.sequence = head.sequence
         self.stream_version = head.stream_version
         self.status = head.status
@@ -71,6 +81,11 @@ class _Encoding:
         """Records that were told, encoded: they stand in the event and in the state alike."""
         self.reasons = {entry.raw_digest: entry.reason for entry in write.quarantined}
         self.quarantine: list[QuarantineRecord] = []
+
+    def begin_epoch(self) -> None:
+        """A stream that another branch has told before says first where this one begins."""
+        if self.head.epoch != self.sighting.epoch and self.sequence > 0:
+            self._tell_stream("EpochBegan", self.head.epoch)
 
     def open_stream(self) -> None:
         if not self.write.opens or self.status not in {"new", "closed"}:
@@ -136,14 +151,14 @@ class _Encoding:
             self.status = "closed"
             self.resources = {name: meta.due_again() for name, meta in self.resources.items()}
 
-    def sealed(self, kept: Kept, commit_number: int) -> Encoded:
+    def sealed(self, kept: Kept, chain: Chain) -> Encoded:
         write, subject = self.write, self.write.account.subject
         touched = {change.after.entity_id for change in self.changes} | {entity.entity_id for entity in kept.rewritten}
         refresh = write.refresh
         head = replace(
             self.head,
             sequence=self.sequence,
-            commit_number=commit_number,
+            commit_number=self.commit_number,
             stream_version=self.stream_version,
             status=self.status,
             holder_token=write.holder_token or self.head.holder_token,
@@ -151,6 +166,7 @@ class _Encoding:
             refresh_generation=refresh.generation if refresh else self.head.refresh_generation,
             refresh_deadline_seconds=refresh.deadline_seconds if refresh else self.head.refresh_deadline_seconds,
             confirmed_at=write.confirmed_at or self.head.confirmed_at,
+            epoch=self.sighting.epoch,
         )
         values = {
             entity_id: self._value(entity) if entity_id in touched else write.opened.values[entity_id]
@@ -169,8 +185,36 @@ class _Encoding:
         state.append(subject.head_record(write.domain, head))
         meta = self.resources.get(write.resource, write.meta)
         return Encoded(
-            write, head, meta, kept.entities, values, tuple(self.records), tuple(state), tuple(self.quarantine)
+            write=write,
+            head=head,
+            meta=meta,
+            entities=kept.entities,
+            values=values,
+            events=tuple(self.records),
+            state=tuple(state),
+            quarantine=tuple(self.quarantine),
+            live=self._live(state, values, head, chain),
         )
+
+    def _live(self, state: list[StateRecord], values: Mapping[str, bytes], head: StreamHead, chain: Chain) -> int:
+        """By how much the sum over the shard's live rows changes."""
+        write, subject = self.write, self.write.account.subject
+        written = {record.key for record in state}
+        key = head_key(write.account.account_id, write.domain)
+        change = chain.of_head(key, head.commit_number)
+        if self.head.commit_number:
+            change -= chain.of_head(key, self.head.commit_number)
+        touched = {*values, *write.opened.values}
+        for entity_id in touched:
+            before, after = write.opened.values.get(entity_id), values.get(entity_id)
+            if before == after:
+                continue
+            row = subject.entity_key(write.domain, write.resource, entity_id)
+            if row not in written:
+                raise ValueError(f"{write.domain}: an entity changed in memory and is not committed")
+            change -= chain.of_row(row, before) if before is not None else 0
+            change += chain.of_row(row, after) if after is not None else 0
+        return change
 
     def _value(self, entity: EntityState) -> bytes:
         return encode_entity(self.write.domain, entity, record=self.bodies.get(entity.entity_id))
@@ -181,7 +225,7 @@ class _Encoding:
         digest = write.raw_digests.get(entity_id) if op != "d" else None
         try:
             event = change_event(
-                write.sighting,
+                self.sighting,
                 change,
                 sequence=self.sequence + 1,
                 event_type=write.name_event(op, change.record_before, change.record_after),
@@ -190,7 +234,7 @@ class _Encoding:
                 related=_related(write, change.record_after or change.record_before),
             )
             body = encode_record(write.domain, event.after) if event.after is not None else None
-            record = _record(write.domain, event, after=body)
+            record = _record(write.domain, event, self.commit_number, after=body)
         except DataError as error:
             return None, str(error)
         except Exception as error:  # noqa: BLE001  # whatever is wrong with one entry, the others of the page go on
@@ -226,7 +270,7 @@ class _Encoding:
         """An event about the stream. A counter of the stream's own tells each from the others."""
         self.sequence += 1
         self.stream_version += 1
-        sighting = self.write.sighting
+        sighting = self.sighting
         event = stream_event(
             sighting if resource is None else replace(sighting, resource=resource),
             event_type,
@@ -236,7 +280,7 @@ class _Encoding:
             reason=reason,
             field=field,
         )
-        self.records.append(_record(self.write.domain, event))
+        self.records.append(_record(self.write.domain, event, self.commit_number))
 
     def _all_backfilled(self) -> bool:
         expected = self.write.resources_expected
@@ -248,9 +292,9 @@ def _related(write: Write, record: Record | None) -> tuple[Related, ...]:
     return domain.relate(record) if domain is not None and record is not None else ()
 
 
-def _record(domain: str, event: Event, *, after: bytes | None = None) -> EventRecord:
+def _record(domain: str, event: Event, commit_number: int, *, after: bytes | None = None) -> EventRecord:
     value = encode_event(domain, event, after=after)
-    return EventRecord(domain, event.account_id, value, cloud_event_headers(event, domain))
+    return EventRecord(domain, event.account_id, value, cloud_event_headers(event, domain, commit_number))
 
 
 def field_of(reason: str) -> str | None:

@@ -28,6 +28,7 @@ from connector.runtime.memory import AccountMemory
 from connector.runtime.writes import Write
 from connector.state import EntityState, ResourceMeta
 
+_STREAMS_A_COMMIT = 500
 SOURCE = Provenance(route="connector", backend="connector", api_version="1", parser_version="1", mode="live")
 
 
@@ -151,6 +152,23 @@ class Lifecycle:
             writes += self._telling(account, "consent", _consent_record(ended.consent or link.consent))
             writes += self._telling(account, "link", _status(account, ended))
             await self._commits.submit(*writes, self._bare(account, (), (ended,)))
+
+    async def begin_epoch(self, accounts: Iterable[AccountMemory], shard: AccountMemory) -> None:
+        """Where the journal is another branch than before, every stream says so, at last the shard's own.
+
+        A stream that is set aside says it when it is taken up again.
+        """
+        epoch, held = self._commits.branch.epoch, self._commits.isolation.held
+        owing = [
+            self._write(account, domain, "")
+            for account in accounts
+            for domain, stream in account.streams.items()
+            if stream.head.sequence > 0 and stream.head.epoch != epoch and not held((account.account_id, domain))
+        ]
+        of_streams = [write for write in owing if write.account is not shard]
+        for one in range(0, len(of_streams), _STREAMS_A_COMMIT):
+            await self._submit(of_streams[one : one + _STREAMS_A_COMMIT])
+        await self._submit([write for write in owing if write.account is shard])
 
     async def intend_refresh(self, account: AccountMemory, generation: int, deadline_seconds: int) -> None:
         """Make it durable that the account's session of `generation` is about to be replaced, within so many seconds.

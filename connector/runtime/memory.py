@@ -11,6 +11,7 @@ from collections.abc import AsyncIterable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from connector.chain import Chain, Position, added
 from connector.diff import visible
 from connector.domains.lifecycle import NAME as LIFECYCLE
 from connector.domains.lifecycle import ConsentRecord, LinkStatus
@@ -22,8 +23,9 @@ from connector.links import Link
 from connector.observe import NOTHING_SUSPECTED, Suspicion
 from connector.parties import NOBODY, Own
 from connector.ports import Resource, StateRecord, Vault
+from connector.runtime.branch import Found, link_sum
 from connector.runtime.packing import Packed, Packing
-from connector.runtime.sealed_state import StateKey, Subject
+from connector.runtime.sealed_state import StateKey, Subject, position_key
 from connector.state import EntityState, ResourceMeta, StreamHead
 from connector.window import is_entry, lower_bound, resumed_after
 
@@ -166,7 +168,7 @@ class Restored:
     """A shard as its journal has it. `set_aside` are the accounts that cannot be opened, each with the reason."""
 
     accounts: dict[str, AccountMemory]
-    commit_number: int
+    found: Found
     set_aside: dict[str, str] = field(default_factory=dict)
 
 
@@ -180,7 +182,7 @@ async def restore(shard: int, records: AsyncIterable[StateRecord], links: Mappin
         DataError: what the shard itself has committed cannot be opened.
         RetryableError: the vault cannot be used for the moment.
     """
-    restoring = _Restoring(shard, vault, await vault.data_keys())
+    restoring = _Restoring(shard, vault, await vault.data_keys(), await vault.shard_key(shard))
     async for record in records:
         await restoring.take(record)
     for account_id in (*links, shard_subject(shard)):
@@ -191,11 +193,16 @@ async def restore(shard: int, records: AsyncIterable[StateRecord], links: Mappin
 class _Restoring:
     """Memory in the making, record by record."""
 
-    def __init__(self, shard: int, vault: Vault, keys: Mapping[str, bytes]) -> None:
+    def __init__(self, shard: int, vault: Vault, keys: Mapping[str, bytes], shard_key: bytes) -> None:
+        self._chain = Chain(shard_key)
+        self._position: Position | None = None
+        self._live = 0
+        self._whole = True
+        """False once a row could not be opened: the sum over the others says nothing then."""
+        self._shard_key = shard_key
         self._subjects: dict[str, Subject | None] = {}
         """Whoever has state in the shard; None for those who were erased or set aside."""
         self._shard_subject = shard_subject(shard)
-        self._shard = shard
         self._vault = vault
         self._keys = keys
         self._heads: dict[tuple[str, str], StreamHead] = {}
@@ -206,19 +213,26 @@ class _Restoring:
         """Open one record; what is wrong with it is the matter of its account alone."""
         # Of a key that is none, what comes before the first stroke is the nearest that there is to an owner.
         account_id = record.key.partition("/")[0]
+        if record.key == position_key(self._shard_subject):
+            self._position = Position.decode(Subject(self._shard_subject, self._shard_key).open(record))
+            return
         try:
             account_id, domain, resource, _ = StateKey.parse(record.key)
             known = account_id in self._subjects
             subject = self._subjects[account_id] if known else await self.look_up(account_id, make=False)
             if subject is None:
+                self._whole = False
                 return
             if resource is None:
-                self._heads[account_id, domain] = subject.open_head(record)
+                head = self._heads[account_id, domain] = subject.open_head(record)
+                self._live += self._chain.of_head(record.key, head.commit_number)
                 return
             window = self._windows.get((account_id, domain, resource))
             if window is None:
                 window = self._windows[account_id, domain, resource] = Packing(domain)
-            window.add(subject.open(record))
+            value = subject.open(record)
+            window.add(value)
+            self._live += self._chain.of_row(record.key, value)
         except RetryableError:
             raise
         except Exception as error:
@@ -249,7 +263,9 @@ class _Restoring:
             for account_id, subject in self._subjects.items()
             if subject is not None
         }
-        commit_number = max((head.commit_number for head in self._heads.values()), default=0)
+        newest = max((head.commit_number for head in self._heads.values()), default=0)
+        live = added(self._live, *(link_sum(self._chain, link) for link in links.values()))
+        linked = {account_id for account_id, domain in self._heads if domain == LIFECYCLE} - {self._shard_subject}
         for (account_id, domain), head in self._heads.items():
             if account_id in accounts:
                 accounts[account_id].stream(domain).head = head
@@ -264,15 +280,17 @@ class _Restoring:
                     raise
                 self._put_aside(account_id, error)
                 del accounts[account_id]
-        return Restored(accounts, commit_number, self._set_aside)
+        found = Found(self._position, live, newest, frozenset(linked - links.keys()), self._whole)
+        return Restored(accounts, found, self._set_aside)
 
     async def _key(self, account_id: str, *, make: bool) -> bytes:
         if account_id == self._shard_subject:
-            return await self._vault.shard_key(self._shard)
+            return self._shard_key
         return self._keys.get(account_id) or await self._vault.data_key(account_id, make=make)
 
     def _put_aside(self, account_id: str, error: Exception) -> None:
         self._subjects[account_id] = None
+        self._whole = False
         self._set_aside.setdefault(account_id, reason_of(error))
 
 

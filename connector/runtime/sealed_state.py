@@ -11,6 +11,7 @@ from sys import intern
 from typing import NamedTuple
 
 from connector.avro import decode_head, encode_head
+from connector.chain import Position
 from connector.errors import DataError
 from connector.ports import StateRecord
 from connector.sealing import Sealer, keyed_token
@@ -61,12 +62,12 @@ class Subject:
 
     def entity_record(self, domain: str, resource: str, entity_id: str, value: bytes) -> StateRecord:
         """An entity's state, already encoded, sealed."""
-        key = self._entity_key(domain, resource, entity_id)
+        key = self.entity_key(domain, resource, entity_id)
         return StateRecord(key, self._sealer.seal(self.account_id, key, value))
 
     def entity_tombstone(self, domain: str, resource: str, entity_id: str) -> StateRecord:
         """Forgets an entity."""
-        return StateRecord(self._entity_key(domain, resource, entity_id), None)
+        return StateRecord(self.entity_key(domain, resource, entity_id), None)
 
     def seal(self, field: str, plaintext: bytes) -> bytes:
         """Any other value of this subject's."""
@@ -80,14 +81,25 @@ class Subject:
         """
         return self._sealer.unseal(self.account_id, record.key, record.value or b"")
 
+    def position_record(self, position: Position) -> StateRecord:
+        """Where the shard stands, sealed; this subject must be the shard."""
+        key = position_key(self.account_id)
+        return StateRecord(key, self._sealer.seal(self.account_id, key, position.encode()))
+
     def open_head(self, record: StateRecord) -> StreamHead:
         """A stream's head, opened."""
         return decode_head(self.open(record))
 
-    def _entity_key(self, domain: str, resource: str, entity_id: str) -> str:
+    def entity_key(self, domain: str, resource: str, entity_id: str) -> str:
+        """The state key of an entity."""
         return f"{head_key(self.account_id, domain)}/{resource}/{self.token(f'{resource}/{entity_id}')}"
 
 
 def head_key(account_id: str, domain: str) -> str:
     """The state key of a stream's head."""
     return f"{account_id}/{domain}"
+
+
+def position_key(subject: str) -> str:
+    """The state key of where a shard (`shard/3`) stands."""
+    return f"{subject}/position"

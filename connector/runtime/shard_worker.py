@@ -15,11 +15,13 @@ import anyio
 from anyio.abc import TaskGroup
 
 from connector.cadence import Mode, Off
+from connector.chain import Chain
 from connector.domains.lifecycle import NAME as LIFECYCLE
 from connector.errors import JournalError
 from connector.links import DECISIONS, Command, Link
 from connector.ports import Clock, Journal, OpenRefresh, Shard, Source, Vault
 from connector.runtime.backend import Backend, Backends
+from connector.runtime.branch import Branch, MarkKeeper, require_fit, require_sound
 from connector.runtime.checkpoint import checkpoint_of
 from connector.runtime.clock_watch import LOOK_SECONDS, ClockWatch
 from connector.runtime.command_round import CommandRound, never_opened
@@ -108,9 +110,11 @@ class ShardWorker:
         """Acquire the shard, restore memory, and commit what is submitted until the block ends.
 
         Raises:
-            ConfigurationError: the shard is held by somebody who cannot be fenced.
+            ConfigurationError: the shard is held by somebody who cannot be fenced; or the journal is behind what the
+                vault knows, or was changed by somebody else.
             JournalError: memory no longer mirrors the journal (within an ExceptionGroup).
         """
+        await require_fit([self.number], self._journal, self._vault)
         shard = await self._journal.acquire(self.number)
         try:
             async with anyio.create_task_group() as tasks:
@@ -130,16 +134,23 @@ class ShardWorker:
         self._shard = shard
         self.accounts = restored.accounts
         self._links = links
+        damaged = await shard.damaged()
         for account_id, reason in {**restored.set_aside, **never_opened(links, restored.accounts)}.items():
             self.accounts.pop(account_id, None)
             self._aside.add(account_id, reason)
-        self._aside.add_damaged(await shard.damaged())
-        # What an account that is set aside committed last is not known here; its journal knows.
-        restored = replace(restored, commit_number=max(restored.commit_number, shard.committed_number))
-        self._isolation.restored(restored.commit_number)
+        self._aside.add_damaged(damaged)
+        position = require_sound(self.number, shard.last, restored.found.without(damaged))
+        self._isolation.restored(position.number)
+        branch = Branch(
+            self.accounts[shard_subject(self.number)].subject,
+            Chain(await self._vault.shard_key(self.number)),
+            position,
+            shard.epoch,
+            await self._vault.identity(),
+        )
         self.commits = CommitLoop(
             shard,
-            restored.commit_number,
+            branch,
             self._clock,
             self.polls.gate_write,
             self._options.linger_seconds,
@@ -171,12 +182,14 @@ class ShardWorker:
         for account in self.accounts.values():
             self._take_charge(account)
         tasks.start_soon(self.commits.run)
+        tasks.start_soon(MarkKeeper(self.number, branch, self._vault, self._clock).run)
+        await self.lifecycle.begin_epoch(self.accounts.values(), self.accounts[shard_subject(self.number)])
         self.restored.set()
         self._log.info(
             "shard_restored",
             accounts_count=len(self.accounts),
             set_aside_count=len(self.set_aside),
-            commit_number=restored.commit_number,
+            commit_number=position.number,
         )
 
     async def run(self, stop: anyio.Event) -> None:
@@ -239,6 +252,9 @@ class ShardWorker:
             self.number, self.accounts.values(), self._clock.now(), self._timetable, held=self._isolation.held
         )
         told = self._aside.told_in(told, self._links, self.accounts.__contains__)
+        branch = self.commits.branch
+        tip = branch.position.tip.hex() if branch.position.number else None
+        told = replace(told, epoch=branch.epoch, chain_tip=tip)
         confirmed = self.clock_doubt.confirmed
         await self.lifecycle.checkpoint(self.accounts[shard_subject(self.number)], told, confirmed)
         counts = self.polls.counts

@@ -13,11 +13,12 @@ from pathlib import Path
 import anyio
 
 from connector.avro import encode_entity
+from connector.chain import Position
 from connector.domains.registry import DOMAINS
 from connector.domains.transactions import Transaction
 from connector.ports import Commit, StateRecord
 from connector.runtime.connector import Edges, worker_options
-from connector.runtime.memory import AccountMemory
+from connector.runtime.memory import AccountMemory, restore, shard_subject
 from connector.runtime.sealed_state import Subject
 from connector.state import EntityState, StreamHead
 from tests.bench.feed import iban_of
@@ -67,7 +68,9 @@ class Original:
         """How many entities of the bank's it remembers."""
         return sum(len(entities) for (domain, _), entities in self.entities.items() if domain in DOMAINS)
 
-    def cloned(self, subject: Subject, number: int, commit_number: int, part_of: PartOf) -> Iterator[StateRecord]:
+    def cloned(
+        self, subject: Subject, number: int, commit_number: int, epoch: str, part_of: PartOf
+    ) -> Iterator[StateRecord]:
         """The same for the holder `number`, sealed."""
 
         def renamed(resource: str) -> str:
@@ -80,7 +83,8 @@ class Original:
                 yield subject.entity_record(domain, renamed(resource), moved.entity_id, encode_entity(domain, moved))
         for domain, head in self.heads.items():
             resources = {renamed(name): meta for name, meta in head.resources.items()}
-            yield subject.head_record(domain, replace(head, commit_number=commit_number, resources=resources))
+            moved_head = replace(head, commit_number=commit_number, epoch=epoch, resources=resources)
+            yield subject.head_record(domain, moved_head)
 
 
 def _moved(entity: EntityState, number: int, part_of: PartOf) -> EntityState:
@@ -117,7 +121,7 @@ async def populate(
     for holder in range(holders):
         account_id = await enrol(edges.vault, holder)
         subject = Subject(account_id, await edges.vault.data_key(account_id))
-        records += known[holder % len(known)].cloned(subject, holder, number, part_of)
+        records += known[holder % len(known)].cloned(subject, holder, number, shard.epoch, part_of)
         links.append(replace(link_of(account_id, holder, domains), generation=1))
         if len(records) >= RECORDS_PER_COMMIT or holder == holders - 1:
             await shard.commit(Commit(0, number, (), tuple(records), tuple(links)))
@@ -125,6 +129,11 @@ async def populate(
             number += 1
             records.clear()
             links.clear()
+    # Where the shard stands by then: a connector goes on from nothing less.
+    found = (await restore(0, shard.restore(), await shard.links(), edges.vault)).found
+    of_shard = Subject(shard_subject(0), await edges.vault.shard_key(0))
+    position = of_shard.position_record(Position(number, shard.epoch, b"", found.live))
+    await shard.commit(Commit(0, number, (), (), position=position))
     await shard.release()
     return written
 

@@ -52,7 +52,8 @@ class SqliteSink:
     def _write(self) -> None:
         self.connection.execute("BEGIN IMMEDIATE")
         self.connection.executemany(
-            "INSERT INTO events (topic, shard, record_offset, key, value, headers) VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO events (topic, shard, record_offset, key, value, headers, commit_number) "
+            "VALUES (?, ?, ?, ?, ?, ?, 1)",
             self._rows,
         )
         self.connection.execute("COMMIT")

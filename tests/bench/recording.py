@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 
 from connector.links import Command, Link
-from connector.ports import Commit, Damaged, Journal, Shard, StateRecord
+from connector.ports import Commit, Damaged, Journal, LastCommit, Shard, StateRecord
 
 
 class RecordingJournal:
@@ -14,7 +14,14 @@ class RecordingJournal:
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self.shard_count = journal.shard_count
+        self.epoch = journal.epoch
         self.commits: list[Commit] = []
+
+    async def last_commit(self, shard: int) -> LastCommit:
+        return await self._journal.last_commit(shard)
+
+    async def begin_epoch(self) -> str:
+        return await self._journal.begin_epoch()
 
     async def acquire(self, shard: int) -> Shard:
         return RecordingShard(await self._journal.acquire(shard), self.commits)
@@ -31,6 +38,8 @@ class RecordingShard:
         self._commits = commits
         self.number = shard.number
         self.committed_number = shard.committed_number
+        self.epoch = shard.epoch
+        self.last = shard.last
         self.maximum_record_bytes = shard.maximum_record_bytes
 
     def restore(self) -> AsyncIterator[StateRecord]:
@@ -62,5 +71,6 @@ def event_bytes(commit: Commit) -> int:
 
 
 def state_bytes(commit: Commit) -> int:
-    """Keys and values of its state."""
-    return sum(len(record.key) + len(record.value or b"") for record in commit.state)
+    """Keys and values of its state, and of where the shard stands."""
+    position = () if commit.position is None else (commit.position,)
+    return sum(len(record.key) + len(record.value or b"") for record in (*commit.state, *position))

@@ -68,15 +68,20 @@ def test_it_runs_end_to_end_on_both_journals(installed: Path, tmp_path: Path, ka
         "PotOpened",
         "BackfillCompleted",
         "PotReached",
+        "EntryQuarantined",
         "PotClosed",
+        "EntryReadable",
     ]
-    assert [event["sequence"] for event in events] == list(range(1, 7))
+    assert [event["sequence"] for event in events] == list(range(1, 9))
     reached = events[4]
     assert (reached["op"], reached["changed"]) == ("u", ["saved"])
     assert reached["before"]["pot"]["saved"] == "120000.50"
     assert reached["after"]["pot"]["saved"] == "500000.00"
     # The odd entry counted as present: the pot is told as closed once it is gone, with what was known of it.
-    assert (events[5]["op"], events[5]["before"]["pot"]["title"], events[5]["after"]) == ("d", "Laptop", None)
+    odd, closed, over = events[5:]
+    assert (odd["op"], odd["entity_id"]) == ("s", closed["entity_id"])
+    assert (closed["op"], closed["before"]["pot"]["title"], closed["after"]) == ("d", "Laptop", None)
+    assert (over["entity_id"], over["reason"]) == (closed["entity_id"], "removed")
     assert {event["source"]["backend"] for event in events} == {"bank"}
 
 

@@ -83,7 +83,9 @@ def test_another_event_makes_another_asyncapi_document() -> None:
 def test_headers_are_those_that_events_have(monkeypatch: pytest.MonkeyPatch) -> None:
     event = next(iter(EVENTS["lending"].values()))
     headers = asyncapi(topics())["components"]["schemas"]["cloudEvent"]
-    assert headers["required"] == list(headers["properties"]) == [name for name, _ in cloud_event_headers(event, "x")]
+    assert (
+        headers["required"] == list(headers["properties"]) == [name for name, _ in cloud_event_headers(event, "x", 1)]
+    )
     monkeypatch.setattr(
         asyncapi_document, "cloud_event_headers", lambda *given: (*cloud_event_headers(*given), ("undocumented", b""))
     )

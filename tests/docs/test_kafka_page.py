@@ -52,7 +52,7 @@ def test_what_is_set_on_topics_is_named() -> None:
 def test_the_headers_are_those_of_an_event() -> None:
     event = next(iter(EVENTS["lending"].values()))
     assert [name.strip("`") for name, _ in rows("Headers")] == [
-        name for name, _ in cloud_event_headers(event, "lending")
+        name for name, _ in cloud_event_headers(event, "lending", 1)
     ]
 
 

@@ -31,6 +31,7 @@ from tests.golden.samples import (
     CHECKPOINT_BY_DOMAIN,
     CLEARED,
     CONSENT,
+    EPOCH,
     HOLDER,
     INSTALLMENT,
     LINK,
@@ -39,6 +40,7 @@ from tests.golden.samples import (
     OBSERVED_AT,
     ORDER,
     PAID_BILL,
+    PARENT_EPOCH,
     PENDING,
     POINTS,
     POSTED,
@@ -184,7 +186,7 @@ def examples(topic: str) -> dict[str, Event]:
         told.setdefault(event.event_type, event)
     if topic in DOMAINS:
         told |= {event.event_type: event for event in _of_the_stream(topic, len(told) + 2)}
-    return told
+    return told | {"EpochBegan": _branching(topic, len(told) + 2)}
 
 
 def _event(topic: str, seen: Seen, namer: EventNamer, *, sequence: int) -> Event:
@@ -216,7 +218,14 @@ def _sighting(topic: str, resource: str, record: Record | None = None) -> Sighti
     else:
         source = Provenance("connector", "connector", "1", "1", "live")
     account_id = f"shard/{CHECKPOINT_BY_DOMAIN.shard}" if of_shard else ACCOUNT
-    return Sighting(account_id, topic, resource, OBSERVED_AT, "" if of_shard else CONSENT.consent_id, source)
+    return Sighting(account_id, topic, resource, OBSERVED_AT, "" if of_shard else CONSENT.consent_id, source, EPOCH)
+
+
+def _branching(topic: str, sequence: int) -> Event:
+    began = _sighting(topic, STREAM_ENTITY)
+    return stream_event(
+        began, "EpochBegan", sequence=sequence, entity_id=STREAM_ENTITY, entity_version=7, reason=PARENT_EPOCH
+    )
 
 
 def _of_the_stream(topic: str, last: int) -> Iterator[Event]:
@@ -224,7 +233,18 @@ def _of_the_stream(topic: str, last: int) -> Iterator[Event]:
     of_stream, of_entry = _sighting(topic, STREAM_ENTITY), _sighting(topic, resource)
     yield stream_event(of_stream, "StreamOpened", sequence=1, entity_id=STREAM_ENTITY, entity_version=1)
     yield stream_event(of_stream, "BackfillCompleted", sequence=last, entity_id=STREAM_ENTITY, entity_version=2)
-    yield stream_event(of_entry, "EntryBelowFloor", sequence=last + 1, entity_id=record.entity_id, entity_version=0)
+    yield stream_event(of_entry, "EntryBelowFloor", sequence=last + 1, entity_id=record.entity_id, entity_version=3)
+    reason = "amount: more than 2 decimals"
     yield stream_event(
-        of_stream, "StreamClosed", sequence=last + 2, entity_id=STREAM_ENTITY, entity_version=3, reason="consent"
+        of_entry,
+        "EntryQuarantined",
+        sequence=last + 2,
+        entity_id=record.entity_id,
+        entity_version=4,
+        reason=reason,
+        field="amount",
+    )
+    yield stream_event(of_entry, "EntryReadable", sequence=last + 3, entity_id=record.entity_id, entity_version=5)
+    yield stream_event(
+        of_stream, "StreamClosed", sequence=last + 4, entity_id=STREAM_ENTITY, entity_version=6, reason="consent"
     )

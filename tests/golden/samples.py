@@ -16,12 +16,14 @@ from connector.domains.lifecycle import Checkpoint, ConsentRecord, DomainUntil, 
 from connector.domains.loyalty import PointsEntry, Voucher
 from connector.domains.model import BookingKey, Record, Related
 from connector.domains.transactions import BalanceChain, Counterparty, Transaction
-from connector.events import Event, Provenance, event_id
+from connector.events import Event, Provenance, Sighting, event_id
 from connector.parties import Party
 from connector.state import EntityState, Held, ResourceMeta, StreamHead
 
 KARACHI = timezone(timedelta(hours=5))
 ACCOUNT = "acc-0000000000000001"
+EPOCH = "0123456789abcdef"
+PARENT_EPOCH = "fedcba9876543210"
 OBSERVED_AT = datetime(2026, 3, 1, 4, 31, 2, 123456, tzinfo=UTC)
 
 HOLDER = Holder(
@@ -370,6 +372,8 @@ CHECKPOINT_BY_DOMAIN = replace(
         DomainUntil("transactions", OBSERVED_AT - timedelta(seconds=5), OBSERVED_AT - timedelta(minutes=40)),
         DomainUntil("investments", OBSERVED_AT - timedelta(minutes=20), None),
     ),
+    epoch=EPOCH,
+    chain_tip="c4" * 32,
 )
 
 RECORDS: dict[str, tuple[Record, ...]] = {
@@ -411,6 +415,7 @@ HEADS: dict[str, tuple[str, StreamHead]] = {
                 ),
                 "transactions:2": ResourceMeta(),
             },
+            7, 45, OBSERVED_AT, "ab12", EPOCH,
         ),
     ),
     "new head": ("lending", StreamHead()),
@@ -428,8 +433,10 @@ def event(
     entity_id = record.entity_id if record else "stream"
     effective = after.effective if after else None
     instant = effective if isinstance(effective, datetime) else None
+    source = Provenance("app-session", "bank", "2", "1", "live", "ab" * 16 if after else None)
+    sighting = Sighting(ACCOUNT, domain, domain, OBSERVED_AT, "consent-1", source, EPOCH)
     return Event(
-        event_id=event_id(ACCOUNT, domain, domain, entity_id, version),
+        event_id=event_id(sighting, entity_id, *([event_type] if op == "s" else []), str(version)),
         event_type=event_type,
         op=op,
         account_id=ACCOUNT,
@@ -441,9 +448,10 @@ def event(
         effective_date=effective if instant is None else None,
         observed_at=OBSERVED_AT,
         consent_id="consent-1",
-        source=Provenance("app-session", "bank", "2", "1", "live", "ab" * 16 if after else None),
+        source=source,
         before=before,
         after=after,
+        epoch=EPOCH,
     )
 
 
@@ -462,6 +470,7 @@ EVENTS: dict[str, dict[str, Event]] = {
         "removed": event("transactions", "d", 3, "TransactionRemoved", before=POSTED),
         "chain_broken": event("transactions", "c", 1, "BalanceChainBroken", after=BROKEN),
         "stream_closed": replace(event("transactions", "s", 2, "StreamClosed"), reason="consent"),
+        "epoch_began": replace(event("transactions", "s", 3, "EpochBegan"), reason=PARENT_EPOCH),
     },
     "cards": {
         "card": event("cards", "u", 2, "CardStatusChanged", before=replace(CARD, status="BLOCKED"), after=CARD),

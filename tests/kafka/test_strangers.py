@@ -123,7 +123,7 @@ async def run_script(place: KafkaBackend, script: Path = SCRIPT) -> subprocess.C
     )
 
 
-@pytest.mark.parametrize(("script", "lines"), [(SCRIPT, 40), (CHECKPOINTS, 50)])
+@pytest.mark.parametrize(("script", "lines"), [(SCRIPT, 41), (CHECKPOINTS, 50)])
 def test_the_script_is_a_strangers(script: Path, lines: int) -> None:
     text = script.read_text(encoding="utf-8")
     assert "connector" not in text

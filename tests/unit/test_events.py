@@ -24,7 +24,7 @@ from tests.unit.feed import state
 
 OBSERVED_AT = datetime(2026, 3, 1, 4, 31, 2, 5, tzinfo=UTC)
 SOURCE = Provenance("app-session", "bank", "2", "1", "live")
-SIGHTING = Sighting("acc", "transactions", "transactions/1", OBSERVED_AT, "consent-1", SOURCE)
+SIGHTING = Sighting("acc", "transactions", "transactions/1", OBSERVED_AT, "consent-1", SOURCE, "e" * 16)
 
 
 def told(change: Change, **facts: object) -> Event:
@@ -35,7 +35,8 @@ def test_an_event_carries_the_change_and_its_identity() -> None:
     (change,) = diff({"TX-1001": state(PENDING, 4)}, {"TX-1001": state(POSTED, 4, "TX-1002", entity_id="TX-1001")})
     related = (Related("voucher", "loyalty", "V"),)
     event = told(change, supersedes="TX-1001", related=related, reason="why")
-    assert event.event_id == event_id("acc", "transactions", "transactions/1", "TX-1001", 5)
+    assert event.event_id == event_id(SIGHTING, "TX-1001", "5")
+    assert event.epoch == SIGHTING.epoch
     assert (event.op, event.entity_id, event.entity_version, event.sequence) == ("u", "TX-1001", 5, 9)
     assert (event.before, event.after) == (PENDING, POSTED)
     assert event.changed[:2] == ("transaction_id", "replaces")
@@ -71,7 +72,7 @@ def test_an_event_about_the_stream_has_neither_side() -> None:
         SIGHTING, "StreamClosed", sequence=3, entity_id=STREAM_ENTITY, entity_version=2, reason="consent"
     )
     assert (event.op, event.before, event.after, event.reason) == ("s", None, None, "consent")
-    assert event.event_id == event_id("acc", "transactions", "transactions/1", "StreamClosed/stream", 2)
+    assert event.event_id == event_id(SIGHTING, "stream", "StreamClosed", "2")
 
 
 def test_identity_does_not_depend_on_how_or_when_it_was_seen() -> None:
@@ -84,7 +85,7 @@ def test_identity_does_not_depend_on_how_or_when_it_was_seen() -> None:
 def test_headers_are_cloud_events_without_personal_data() -> None:
     (change,) = diff({}, {"TX-1001": state(PENDING, 0)})
     event = replace(told(change), event_type="TransactionPending")
-    headers = dict(cloud_event_headers(event, "transactions"))
+    headers = dict(cloud_event_headers(event, "transactions", 3))
     assert headers == {
         "ce_specversion": b"1.0",
         "ce_id": event.event_id.encode(),
@@ -94,5 +95,19 @@ def test_headers_are_cloud_events_without_personal_data() -> None:
         "ce_time": b"2026-03-01T04:31:02.000005Z",
         "content-type": b"application/avro",
         "sequence": b"9",
+        "commit": b"3",
+        "epoch": b"e" * 16,
     }
     assert PENDING.iban.encode() not in b"".join(headers.values())
+
+
+def test_no_two_epochs_routes_or_kinds_of_event_share_an_identity() -> None:
+    other_route = replace(SIGHTING, source=replace(SOURCE, route="partner"))
+    ids = [
+        event_id(SIGHTING, "x", "1"),
+        event_id(replace(SIGHTING, epoch="f" * 16), "x", "1"),
+        event_id(other_route, "x", "1"),
+        event_id(SIGHTING, "x", "StreamOpened", "1"),
+        event_id(SIGHTING, "x", "EpochBegan", "1"),
+    ]
+    assert len(set(ids)) == len(ids)

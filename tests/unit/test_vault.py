@@ -16,7 +16,7 @@ import anyio.to_thread
 import pytest
 
 from connector.errors import ConfigurationError, ConsentError, RetryableError
-from connector.ports import Session, Vault
+from connector.ports import HighWaterMark, Session, Vault
 from connector.vault import SqliteVault
 
 pytestmark = pytest.mark.anyio
@@ -256,3 +256,83 @@ async def test_processes_open_and_use_it_at_once(path: Path) -> None:
         assert stored is not None
         assert stored.generation == 300 + number
     await vault.close()
+
+
+DAMAGES = {
+    "an edited row": "UPDATE account SET generation = 9 WHERE account_id = (SELECT min(account_id) FROM account)",
+    "a removed row": "DELETE FROM account WHERE account_id = (SELECT min(account_id) FROM account)",
+    "a destruction undone": "UPDATE account SET destroyed = 1 WHERE account_id = (SELECT max(account_id) FROM account)",
+    "an added row": "INSERT INTO account (account_id, holder_token) VALUES ('acc_x', 'x')",
+    "two swapped holders": (
+        "UPDATE account SET holder_token = 't' WHERE account_id = (SELECT min(account_id) FROM account);"
+        "UPDATE account SET holder_token = (SELECT holder_token FROM before ORDER BY account_id LIMIT 1)"
+        " WHERE account_id = (SELECT max(account_id) FROM account);"
+        "UPDATE account SET holder_token = (SELECT holder_token FROM before ORDER BY account_id DESC LIMIT 1)"
+        " WHERE holder_token = 't'"
+    ),
+    "a removed mark": "DELETE FROM mark",
+    "a removed state": "DELETE FROM vault WHERE name = 'state'",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+async def test_a_row_that_was_changed_by_somebody_else_is_found(path: Path, damage: str) -> None:
+    await two_accounts(path)
+    with sqlite3.connect(path, isolation_level=None) as connection:
+        connection.execute("CREATE TEMP TABLE before AS SELECT * FROM account")
+        connection.executescript(DAMAGES[damage])
+    connection.close()
+    with pytest.raises(ConfigurationError, match="changed outside of the connector"):
+        await SqliteVault.open(path, MASTER_KEY)
+
+
+async def test_a_row_put_back_as_it_was_is_found(path: Path) -> None:
+    account_id = await two_accounts(path)
+    connection = sqlite3.connect(path, isolation_level=None)
+    row = connection.execute("SELECT * FROM account WHERE account_id = ?", (account_id,)).fetchone()
+    vault = await SqliteVault.open(path, MASTER_KEY)
+    await vault.destroy(account_id)
+    await vault.close()
+    connection.execute("INSERT OR REPLACE INTO account VALUES (?, ?, ?, ?, ?, ?)", row)
+    connection.close()
+    with pytest.raises(ConfigurationError, match="put back"):
+        await SqliteVault.open(path, MASTER_KEY)
+
+
+async def two_accounts(path: Path) -> str:
+    vault = await SqliteVault.open(path, MASTER_KEY)
+    first, other = await vault.account_for(MSISDN), await vault.account_for("+923000000002")
+    await vault.data_key(other)
+    await vault.store_session(session_of(first))
+    await vault.store_marks([HighWaterMark(0, 3, "e" * 16, b"tip", NOW)])
+    await vault.close()
+    return first
+
+
+async def test_it_counts_what_is_written_and_keeps_its_name(vault: SqliteVault, path: Path) -> None:
+    before = await vault.identity()
+    account_id = await vault.account_for(MSISDN)
+    written = await vault.identity()
+    assert written.vault_id == before.vault_id
+    assert written.counter > before.counter
+    assert await vault.account_for(MSISDN) == account_id
+    assert await vault.identity() == written, "what changes nothing does not count"
+    other = await SqliteVault.open(path, MASTER_KEY)
+    assert await other.identity() == written
+    await other.close()
+
+
+async def test_marks_are_read_back_and_the_counter_ends_above_its_floor(vault: SqliteVault) -> None:
+    marks = [HighWaterMark(shard, 7, "e" * 16, b"tip", NOW) for shard in (0, 2)]
+    assert (await vault.store_marks(marks, counter_floor=100)).counter > 100
+    assert dict(await vault.marks()) == {0: marks[0], 2: marks[1]}
+
+
+async def test_a_backup_is_the_same_vault_for_its_owner_only(vault: SqliteVault, tmp_path: Path) -> None:
+    account_id = await vault.account_for(MSISDN)
+    await vault.backup(tmp_path / "copy.db")
+    assert stat.S_IMODE((tmp_path / "copy.db").stat().st_mode) == 0o600
+    copy = await SqliteVault.open(tmp_path / "copy.db", MASTER_KEY)
+    assert await copy.identity() == await vault.identity()
+    assert await copy.account_for(MSISDN) == account_id
+    await copy.close()

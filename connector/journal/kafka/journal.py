@@ -17,6 +17,8 @@ from typing import Final
 from aiokafka import TopicPartition
 
 from connector.errors import ConfigurationError, FencedError, JournalError
+from connector.journal.epoch import new_epoch
+from connector.journal.kafka.event_tails import EventTails
 from connector.journal.kafka.framing import Framed, open_framing, single_object
 from connector.journal.kafka.link_table import command_key
 from connector.journal.kafka.link_tail import LinkTail
@@ -31,13 +33,16 @@ from connector.journal.kafka.topics import (
     STATE,
     require_topics,
     shard_topics,
+    write_about,
 )
 from connector.journal.link_codec import coded, encode_link
 from connector.links import Command, Link
-from connector.ports import Clock, Commit, Damaged, StateRecord
+from connector.ports import Clock, Commit, Damaged, LastCommit, StateRecord
 from connector.telemetry import logger
 
 _PATIENCE_MARGIN_SECONDS: Final = 10.0
+_LOOKS: Final = 20
+_LOOK_SECONDS: Final = 0.1
 _LOG = logger(__name__)
 
 
@@ -50,6 +55,8 @@ class KafkaShard:
         self, journal: KafkaJournal, number: int, producer: TransactionalProducer, state: ShardState, tail: LinkTail
     ) -> None:
         self.number = number
+        self.epoch = journal.epoch
+        self.last = state.mark.last
         self.committed_number = state.mark.number
         """The number of the shard's last commit known to be durable; 0 before the first."""
         self._journal = journal
@@ -67,7 +74,7 @@ class KafkaShard:
         Raises:
             JournalError: another one was quicker, or the outcome is unknown.
         """
-        await self._producer.transact([self._mark(self.committed_number)])
+        await self._producer.transact([self._mark(self.last)])
 
     @property
     def usable(self) -> bool:
@@ -145,7 +152,8 @@ class KafkaShard:
             Outgoing(options.topic(event.topic), event.key.encode(), framed(event.value), event.headers)
             for event in commit.events
         ]
-        records += [Outgoing(state, record.key.encode(), record.value) for record in commit.state]
+        position = () if commit.position is None else (commit.position,)
+        records += [Outgoing(state, record.key.encode(), record.value) for record in (*commit.state, *position)]
         records += self._bookkeeping(commit, state)
         records += [
             Outgoing(links, link.account_id.encode(), coded(encode_link, link).encode()) for link in commit.links
@@ -156,7 +164,7 @@ class KafkaShard:
         return records
 
     def _bookkeeping(self, commit: Commit, topic: str) -> list[Outgoing]:
-        records = [self._mark(commit.number)]
+        records = [self._mark(LastCommit(commit.number, commit.tip, commit.at, commit.vault))]
         now = self._now_ms()
         prefix = applied_prefix(self.number)
         if commit.commands_applied:
@@ -169,8 +177,8 @@ class KafkaShard:
         ]
         return records
 
-    def _mark(self, number: int) -> Outgoing:
-        mark = Mark(number, self._journal.owner)
+    def _mark(self, last: LastCommit) -> Outgoing:
+        mark = Mark(last.number, self._journal.owner, last)
         return Outgoing(self._journal.options.topic(STATE), mark_key(self.number), mark.encode())
 
     def _now_ms(self) -> int:
@@ -185,8 +193,9 @@ class KafkaJournal:
     producer_type: type[TransactionalProducer] = TransactionalProducer
     state_reader_type: type[StateReader] = StateReader
 
-    def __init__(self, options: KafkaOptions, clock: Clock, framed: Framed = single_object) -> None:
+    def __init__(self, options: KafkaOptions, clock: Clock, epoch: str, framed: Framed = single_object) -> None:
         self.options = options
+        self.epoch = epoch
         self.framed = framed
         self.clock = clock
         self.shard_count = options.shard_count
@@ -209,8 +218,30 @@ class KafkaJournal:
             JournalError: the brokers do not answer.
             RetryableError: the schema registry is away.
         """
-        await require_topics(options, clock)
-        return cls(options, clock, await open_framing(options))
+        epoch = await require_topics(options, clock)
+        return cls(options, clock, epoch, await open_framing(options))
+
+    async def last_commit(self, shard: int) -> LastCommit:
+        partition = TopicPartition(self.options.topic(STATE), shard)
+        for _ in range(_LOOKS):
+            # The end of a transaction is answered before it can be read: what was committed shows a moment late.
+            stable, high = await self.watermarks.stable([partition]), await self.watermarks.high([partition])
+            if stable == high:
+                break
+            await self.clock.sleep(_LOOK_SECONDS)
+        return (await self.states.last_mark(shard)).last
+
+    async def begin_epoch(self) -> str:
+        """Go on as a new branch; its epoch. Whoever works on the journal is fenced first.
+
+        Raises:
+            JournalError: the brokers do not answer.
+        """
+        for shard in range(self.shard_count):
+            await (await self.fence(shard)).discard()
+        self.epoch = new_epoch()
+        await write_about(self.options, self.epoch)
+        return self.epoch
 
     async def acquire(self, shard: int) -> KafkaShard:
         if not 0 <= shard < self.shard_count:
@@ -223,6 +254,7 @@ class KafkaJournal:
         try:
             state = await self.states.read(shard)
             await self._require_state(shard, state.mark)
+            await self.require_not_behind(shard, state.mark.number)
             await tail.table()
             acquired = self.shard_type(self, shard, producer, state, tail)
             await acquired.claim()
@@ -279,6 +311,41 @@ class KafkaJournal:
                 f"{', '.join(told)}: partition {shard} holds events, but {self.options.topic(STATE)} holds no state of "
                 "that shard: it was lost or emptied, and must be put back; beginning anew would tell everything twice"
             )
+
+    async def require_not_behind(self, shard: int, committed_number: int) -> None:
+        """Events of a later commit than the state's: the state is an older copy, or has lost its newest records.
+
+        Raises:
+            ConfigurationError: going on would tell other events under numbers that were told already.
+        """
+        told = await EventTails(self.options, self.watermarks, self.patience).newest_commit(shard, self.epoch)
+        if told is not None and told.commit_number > committed_number:
+            raise ConfigurationError(
+                f"{told.topic}: partition {shard} holds events of commit {told.commit_number}, but the state of that "
+                f"shard in {self.options.topic(STATE)} is as of commit {committed_number}: it is an older copy, or its "
+                "newest records are lost. Put the newest state back, or, if this one is to go on, have consumers told "
+                "of it: `zindigi journal new-epoch`"
+            )
+
+    async def committed_state(self, shard: int) -> AsyncIterator[StateRecord]:
+        """The state of a shard, as of now, for somebody who does not own it.
+
+        Raises:
+            JournalError: the brokers do not answer, or a transaction hangs.
+        """
+        for key, value in (await self.states.read(shard)).values.items():
+            yield StateRecord(key.decode(), value)
+
+    async def end_offsets(self) -> Mapping[str, int]:
+        """Where every partition of the deployment ends, as `topic/partition`.
+
+        Raises:
+            JournalError: the brokers do not answer.
+        """
+        topics = shard_topics(self.options)
+        partitions = [TopicPartition(topic, shard) for topic in topics for shard in range(self.shard_count)]
+        ends = await self.watermarks.stable(partitions)
+        return {f"{partition.topic}/{partition.partition}": end for partition, end in ends.items()}
 
     def _link_tail(self, shard: int) -> LinkTail:
         partition = TopicPartition(self.options.topic(LINKS), shard)

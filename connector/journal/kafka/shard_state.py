@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -23,6 +24,7 @@ from connector.journal.kafka.partitions import (
     start_consumer,
     stop_consumer,
 )
+from connector.ports import LastCommit, VaultIdentity
 
 _FIRST_STEP_BACK: Final = 500
 _STEP_GROWTH: Final = 20
@@ -30,14 +32,24 @@ _STEP_GROWTH: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """How far a shard is, and who brought it there (`host:pid:nonce`)."""
+    """How far a shard is, and who brought it there (`host:pid:nonce`). `number` is that of the `last` commit."""
 
     number: int = 0
     owner: str = ""
+    last: LastCommit = field(default_factory=LastCommit)
 
     def encode(self) -> bytes:
         """As written."""
-        return json.dumps({"format": 1, "number": self.number, "owner": self.owner}).encode()
+        last = self.last
+        facts = {
+            "format": 1,
+            "number": self.number,
+            "owner": self.owner,
+            "tip": last.tip.hex(),
+            "at": None if last.at is None else last.at.isoformat(),
+            "vault": None if last.vault is None else [last.vault.vault_id, last.vault.counter],
+        }
+        return json.dumps(facts).encode()
 
     @classmethod
     def decode(cls, value: bytes) -> Mark:
@@ -49,7 +61,14 @@ class Mark:
         try:
             written = json.loads(value)
             if written["format"] == 1:
-                return cls(int(written["number"]), str(written["owner"]))
+                number, at, vault = int(written["number"]), written["at"], written["vault"]
+                last = LastCommit(
+                    number,
+                    bytes.fromhex(written["tip"]),
+                    None if at is None else datetime.fromisoformat(at),
+                    None if vault is None else VaultIdentity(str(vault[0]), int(vault[1])),
+                )
+                return cls(number, str(written["owner"]), last)
         except (ValueError, KeyError, TypeError):
             pass
         raise JournalError("the mark of a shard's last commit cannot be understood: was it written by another release?")

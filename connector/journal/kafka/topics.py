@@ -19,6 +19,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import InvalidReplicationFactorError, NoError, TopicAlreadyExistsError, for_code
 
 from connector.errors import ConfigurationError, JournalError
+from connector.journal.epoch import new_epoch
 from connector.journal.kafka.connections import start_client
 from connector.journal.kafka.failures import failing, finish
 from connector.journal.kafka.options import EVENT_TOPICS, MAXIMUM_BATCH_BYTES, KafkaOptions
@@ -66,12 +67,14 @@ class TopicSpec:
 class TopicsPlan:
     """What applying would do: make `create`, and mark the deployment if `mark`.
 
-    `differences` are complete sentences; while there are any, nothing is done and no connector starts.
+    `differences` are complete sentences; while there are any, nothing is done and no connector starts. `epoch` is the
+    branch that the deployment is; empty where it is not marked yet.
     """
 
     create: tuple[TopicSpec, ...]
     mark: bool
     differences: tuple[str, ...]
+    epoch: str = ""
 
     @property
     def done(self) -> bool:
@@ -129,7 +132,7 @@ async def plan_topics(options: KafkaOptions, clock: Clock) -> TopicsPlan:
         differences += unmarked if about is None else []
     if about is not None:
         differences += _mark_differences(options, about)
-    return TopicsPlan(create, about is None, tuple(differences))
+    return TopicsPlan(create, about is None, tuple(differences), str((about or {}).get("epoch", "")))
 
 
 async def apply_topics(options: KafkaOptions, clock: Clock) -> TopicsPlan:
@@ -158,7 +161,7 @@ async def apply_topics(options: KafkaOptions, clock: Clock) -> TopicsPlan:
                 raise JournalError(f"the topic {name} cannot be made: {message or error.__name__}")
         await _all_there(options, clock)
     if plan.mark:
-        await _write_about(options)
+        await write_about(options, new_epoch())
     return plan
 
 
@@ -178,8 +181,8 @@ async def _all_there(options: KafkaOptions, clock: Clock) -> None:
     plan.require_none_differs()
 
 
-async def require_topics(options: KafkaOptions, clock: Clock) -> None:
-    """Refuse to start on topics that are missing or other than they must be.
+async def require_topics(options: KafkaOptions, clock: Clock) -> str:
+    """The epoch of a deployment whose topics are there, as they must be; any other is refused.
 
     Raises:
         ConfigurationError: all that is wrong, a line each.
@@ -192,6 +195,7 @@ async def require_topics(options: KafkaOptions, clock: Clock) -> None:
         complaints.append(f"missing on {options.bootstrap_servers}: {missing}; `zindigi topics apply` makes them")
     if complaints:
         raise ConfigurationError("\n".join(complaints))
+    return plan.epoch
 
 
 def _differences(found: Iterable[tuple[TopicSpec, int, Mapping[str, str]]]) -> list[str]:
@@ -227,6 +231,8 @@ def _mark_differences(options: KafkaOptions, about: Mapping[str, Any]) -> list[s
     complaints = []
     if about.get("format_version") != FORMAT_VERSION:
         complaints.append(f"{options.topic(ABOUT)} says format {about.get('format_version')}, not {FORMAT_VERSION}")
+    if not about.get("epoch"):
+        complaints.append(f"{options.topic(ABOUT)} does not say which branch the journal is (epoch)")
     if about.get("framing") != options.framing:
         complaints.append(
             f"{options.topic(ABOUT)} says that values are framed as {about.get('framing')!r}, not {options.framing!r}: "
@@ -273,8 +279,18 @@ async def _read_about(options: KafkaOptions, clock: Clock) -> Mapping[str, Any] 
     return about
 
 
-async def _write_about(options: KafkaOptions) -> None:
-    about = {"format_version": FORMAT_VERSION, "framing": options.framing, "shard_count": options.shard_count}
+async def write_about(options: KafkaOptions, epoch: str) -> None:
+    """Mark the deployment: how it was made, and the branch that it goes on as.
+
+    Raises:
+        JournalError: the brokers do not answer.
+    """
+    about = {
+        "format_version": FORMAT_VERSION,
+        "framing": options.framing,
+        "shard_count": options.shard_count,
+        "epoch": epoch,
+    }
     with failing("the deployment cannot be marked"):
         producer = AIOKafkaProducer(enable_idempotence=True, **options.client_arguments())
         try:

@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,9 +21,20 @@ import pytest
 
 from connector.errors import ConfigurationError, FencedError, JournalError
 from connector.journal.partition import shard_of
-from connector.ports import Commit, EventRecord, Journal, JournalReader, Shard, StateRecord, StoredEvent
+from connector.ports import (
+    Commit,
+    EventRecord,
+    Journal,
+    JournalReader,
+    LastCommit,
+    Shard,
+    StateRecord,
+    StoredEvent,
+    VaultIdentity,
+)
 from tests.contract.journal.backends import Backend
 from tests.contract.journal.samples import (
+    AT,
     EVENTS_A_COMMIT,
     TOPICS,
     a_command,
@@ -410,13 +422,50 @@ class _Commands:
             assert [command.command_id for command in await shard.pending_commands()] == [f"c{i}" for i in range(20)]
 
 
+class _Branches:
+    async def test_a_journal_keeps_its_epoch_until_it_begins_another(self, backend: Backend) -> None:
+        async with opened(backend) as (journal, _reader):
+            epoch = journal.epoch
+            shard = await journal.acquire(SHARD)
+            assert shard.epoch == epoch
+            await shard.commit(numbered_commit(SHARD, 1))
+        async with opened(backend) as (journal, _reader):
+            assert journal.epoch == epoch
+            assert await journal.begin_epoch() == journal.epoch != epoch
+        async with opened(backend) as (again, _reader):
+            assert again.epoch == journal.epoch
+            shard = await again.acquire(SHARD)
+            assert shard.epoch == journal.epoch
+            await shard.commit(numbered_commit(SHARD, 2))
+
+    async def test_the_last_commit_is_known_without_owning_the_shard(self, backend: Backend) -> None:
+        async with opened(backend) as (journal, _reader), opened(backend) as (other, _):
+            assert await other.last_commit(SHARD) == LastCommit()
+            shard = await journal.acquire(SHARD)
+            assert shard.last == LastCommit()
+            told = replace(numbered_commit(SHARD, 1), tip=b"tip", at=AT, vault=VaultIdentity("v", 7), epoch="e")
+            await shard.commit(told)
+            last = LastCommit(1, b"tip", AT, VaultIdentity("v", 7))
+            assert await other.last_commit(SHARD) == last
+            await shard.commit(numbered_commit(SHARD, 2))
+        async with opened(backend) as (journal, _reader):
+            assert (await journal.acquire(SHARD)).last == LastCommit(2)
+
+    async def test_the_position_is_state_like_any_other(self, backend: Backend) -> None:
+        async with opened(backend) as (journal, _reader):
+            shard = await journal.acquire(SHARD)
+            position = StateRecord(f"shard/{SHARD}/position", b"here")
+            await shard.commit(replace(only_state(1, StateRecord("a/b", b"1")), position=position))
+            assert await state_of(shard) == {"a/b": b"1", position.key: b"here"}
+
+
 class _Kills:
     async def test_a_kill_leaves_all_of_a_commit_or_nothing(self, backend: Backend) -> None:
         for seed in range(5):
             await kill_and_check(backend, seed)
 
 
-class JournalContract(_CommitsAndReads, _Refusals, _Readers, _Commands, _Kills):
+class JournalContract(_CommitsAndReads, _Refusals, _Readers, _Commands, _Branches, _Kills):
     """The whole contract."""
 
     pytestmark = pytest.mark.anyio

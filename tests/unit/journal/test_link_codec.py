@@ -17,7 +17,8 @@ from connector.links import Command, Link
 
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 names = st.frozensets(words, max_size=6)
-instants = st.datetimes(timezones=st.sampled_from([UTC, timezone(timedelta(hours=5))]))
+ZONES = st.sampled_from([UTC, timezone(timedelta(hours=5))])
+instants = st.datetimes(datetime(2, 1, 1), datetime(9998, 12, 31), timezones=ZONES)
 modes = st.one_of(
     st.just(Off()),
     st.just(Live()),
