@@ -326,7 +326,8 @@ _TOLD: dict[str, tuple[str, str | None, Callable[[Wire], Facts]]] = {
 def telling(record: Mapping[str, Any]) -> tuple[str, str, Facts] | None:
     """(surface, the bank's id, facts) of a `before` or `after`; None where it is about nothing in the books."""
     kind = next((name for name, value in record.items() if value is not None), "")
-    if kind not in _TOLD:
+    if kind not in _TOLD or (kind == "holding" and record[kind]["instrument_type"] == "FUND"):
+        # The one fund of the portfolio is there for its values by day.
         return None
     surface, id_field, facts = _TOLD[kind]
     value = record[kind]

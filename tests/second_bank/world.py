@@ -171,4 +171,3 @@ class _CountedTransport(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         with self._activity.busy():
             return await self._inner.handle_async_request(request)
-
