@@ -9,6 +9,8 @@ a checkpoint does not list as behind it says
   came below one that was there before);
 - by `reconciled_until`: every entry is told as it stood then or later, the removed ones as gone.
 
+A stream that it lists as behind is listed with a `polled_until` of its own, of which the first holds.
+
 What a checkpoint counts as quarantined excuses as many entries that nobody could read; a domain in which it counts
 something held, or a hole, is excused. Entries that the window may have forgotten are excused from everything but their
 creation.
@@ -130,6 +132,11 @@ class Judge:
         claimed = [*_instants(said), *(one for row in rows.values() for one in _instants(row))]
         if true is not None and any(one > true for one in claimed):
             yield f"{name} claims {max(claimed)}, and it is {true}"
+        if not rows and claimed:
+            yield f"{name} claims {max(claimed)}, and vouches for no domain"
+        for row in said["behind"]:
+            if row["account_id"] == self.account_id:
+                yield from self._listed(name, row)
         for domain in self._sequences:
             row = rows.get(domain)
             if domain in behind or row is None:
@@ -145,6 +152,14 @@ class Judge:
                         yield f"{name}: {words}"
             if len(unreadable) > _count(said, row, "quarantined"):
                 yield f"{name}: {unreadable[0]} (it cannot be read, and is not counted)"
+
+    def _listed(self, name: str, row: Mapping[str, Any]) -> Iterator[str]:
+        """A stream that is behind is listed with the instant up to which its new entries are told."""
+        for feed in self.books:
+            if DOMAIN[feed.surface] == row["domain"]:
+                for words, unreadable in self._false(feed, {"polled_until": row["polled_until"]}):
+                    if not unreadable:
+                        yield f"{name} (behind: {row['status']}): {words}"
 
     def _false(self, feed: Feed, row: Mapping[str, Any]) -> Iterator[tuple[str, bool]]:
         """The claims of a domain's row about a feed that are not so; True: of an entry that could not be read."""
@@ -189,6 +204,8 @@ class Judge:
                 key = (feed.surface, entry_id)
                 told, present = self._told(key), feed.entries.get(entry_id)
                 if entry_id in forgettable and (present is None or key in self._by_key or entry_id in feed.late):
+                    continue
+                if present is not None and not present.readable:
                     continue
                 if not _fits(feed.surface, told, [present]):
                     was = "" if entry_id not in self._aside else " (told as set aside)"

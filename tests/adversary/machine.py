@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -39,8 +38,8 @@ WAITS = (20, 60, 60, 600, 2400, 2400, 4200, 10_800)
 LONGEST_TROUBLE_SECONDS = 5 * 3600
 """Less than a change must stand to be believed."""
 CADENCES = ("live", "live:30s/30m", "live:1m/24h", "snapshot/6h", "live:5m/5m", "off")
-SETTLING_ROUNDS = 6
-SETTLING_SECONDS = 3 * 3600 + 600
+SETTLING_ROUNDS = 5
+SETTLING_SECONDS = 3.5 * 3600
 KINDS = {kind.name for domain in DOMAINS.values() for kind in domain.resources}
 
 
@@ -60,14 +59,15 @@ class Theme:
 TRUTH = ("add", "amend", "settle", "remove", "restore", "back_date")
 THEMES: dict[str, Theme] = {
     "quiet": Theme(("add", "amend", "settle", "remove", "add_and_remove", "restore")),
+    "flicker": Theme(("add", "add_and_remove"), history=8),
     "bursts": Theme(("burst", "add", "amend", "settle"), steps=14, full_seconds=86_400.0),
     "outliers": Theme(("outlier", *TRUTH), history=60, steps=30),
     "emptiness": Theme(("empty", "heal", "add"), history=12),
     "renumbering": Theme(("renumber", "add", "amend"), history=25, steps=16),
     "stale": Theme(("stale", "heal", *TRUTH)),
-    "statuses": Theme(("status", "heal", "add", "restart")),
+    "statuses": Theme(("status", "heal", "add", "restart"), steps=16),
     "profile": Theme(("vanish", "heal", "add")),
-    "odd entries": Theme(("garble", "twin", "heal", *TRUTH)),
+    "odd entries": Theme(("garble", "twin", "mend", *TRUTH)),
     "moving": Theme(("move", *TRUTH), page_limits=(7, 7, 7), limits=PollLimits(head_page_cap=3)),
     "crashes": Theme(("restart", "fail_commit", *TRUTH, "add_and_remove")),
     "cadences": Theme(("cadence", "restart", *TRUTH)),
@@ -84,20 +84,24 @@ THEMES: dict[str, Theme] = {
     ),
     "everything": Theme(
         (*TRUTH, "burst", "outlier", "empty", "renumber", "stale", "status", "vanish", "garble", "twin", "move")
-        + ("restart", "fail_commit", "cadence", "false_date", "heal", "heal", "heal"),
+        + ("restart", "fail_commit", "cadence", "false_date", "heal", "heal", "heal", "mend", "add_and_remove"),
         steps=40,
     ),
 }
 
 
 def script_of(theme: Theme, seed: int) -> list[Step]:
-    """Half of the steps read or wait, the others are of a random part of the theme's rules (swarm testing)."""
+    """Half of the steps read or wait, the others are of a random part of the theme's rules (swarm testing).
+
+    Every other script keeps to two surfaces, so that much happens to each.
+    """
     random = Random(seed)
-    rules = [rule for rule in theme.rules if len(theme.rules) < 5 or random.random() < 0.6 or rule == "heal"]
+    focus = [random.randrange(1000) for _ in range(2)] if seed % 2 else range(1000)
+    rules = [rule for rule in theme.rules if len(theme.rules) < 5 or random.random() < 0.6 or rule in {"heal", "mend"}]
     steps = [("wait", 4, 4), ("read", 0, 0)]
     for _ in range(theme.steps):
         names = (random.choice(rules or ["add"]), random.choice(("look", "look", "read", "wait")))
-        steps.extend((name, random.randrange(1000), random.randrange(1000)) for name in names)
+        steps.extend((name, random.choice(focus), random.randrange(1000)) for name in names)
     return steps
 
 
@@ -129,14 +133,18 @@ class Siege:
         adversary = Adversary(bank, world.books)
         adversary.start(self.theme.history)
         account_id = await world.link_holder()
-        settling = chain(
-            [("heal", 0, 0), ("calm", 0, 0), ("restart", 0, 0)], [("round", 0, 0)] * SETTLING_ROUNDS, [("read", 0, 0)]
-        )
-        steps = chain(script, settling)
-        while await self._live(world, adversary, account_id, steps):
-            pass
-        judge = Judge(world.books, account_id, adversary.lies, self.outcomes.told_at)
-        return judge.findings(await world.events(), settled=True)
+        calm: Script = [("heal", 0, 0), ("calm", 0, 0), ("restart", 0, 0)]
+        rounds: Script = [("round", 0, 0)] * SETTLING_ROUNDS
+        for part in ([*script, *calm, *rounds], [("mend", 0, 0), *rounds[::2]]):
+            if part[0][0] == "mend" and not adversary.unreadable():
+                break
+            steps = iter(part)
+            while await self._live(world, adversary, account_id, steps):
+                pass
+            judge = Judge(world.books, account_id, adversary.lies, self.outcomes.told_at)
+            if findings := judge.findings(await world.events(), settled=True):
+                return findings
+        return []
 
     async def _live(self, world: SecondWorld, adversary: Adversary, account_id: str, steps: Iterator[Step]) -> bool:
         """One life of the connector; True where another follows."""
@@ -183,7 +191,7 @@ class Siege:
             self.outcomes.fault = ("before", "after")[b % 2]
         elif rule in {"cadence", "calm"}:
             self.outcomes.fault = None if rule == "calm" else self.outcomes.fault
-            said = None if rule == "calm" else CADENCES[b % len(CADENCES)]
+            said = "live:30s/30m" if rule == "calm" else CADENCES[b % len(CADENCES)]
             domains = sorted(set(DOMAIN.values())) if rule == "calm" else [[*DOMAINS][a % len(DOMAINS)]]
             await world.command("cadence", account_id, cadence=dict.fromkeys(domains, said))
             await world.drive(worker.apply_commands)

@@ -32,6 +32,7 @@ PATHS = {
     "cards": "/cards",
     "balance": "/accounts/" + "?" * 24,
     "profile": "/me",
+    "refresh": "/auth/refresh",
 }
 CODES: Mapping[str, Answer] = {
     "firewall": Answer(403, b"<html><body>Request blocked.</body></html>", {"content-type": "text/html"}),
@@ -58,8 +59,7 @@ class Adversary:
         """What there is when the holder is linked: a line a day or so in every ledger, some of everything else."""
         now = self.bank.now()
         for surface in LEDGERS:
-            for number in range(history):
-                self._add(surface, now - timedelta(days=30) * (history - number) / (history + 1), settled=True)
+            self.many(surface, history, over=timedelta(days=30))
         for surface in SNAPSHOTS:
             for number in range(4):
                 self._add(surface, now - timedelta(days=20 - number), settled=surface not in {"loans", "vouchers"})
@@ -70,9 +70,13 @@ class Adversary:
         """The feed of a surface."""
         return self.books.feed(surface)
 
-    def _add(self, surface: str, at: datetime, *, settled: bool = True, **changes: Any) -> Entry:
+    def fresh(self, surface: str, at: datetime, *, settled: bool = True, **changes: Any) -> Entry:
+        """An entry that was never there before, of that time."""
         self._count += 1
-        added = replace(entry(surface, self._count, at, settled=settled), **changes)
+        return replace(entry(surface, self._count, at, settled=settled), **changes)
+
+    def _add(self, surface: str, at: datetime, *, settled: bool = True, **changes: Any) -> Entry:
+        added = self.fresh(surface, at, settled=settled, **changes)
         if added.id not in self.feed(surface).history:
             self.feed(surface).add(added)
         return added
@@ -98,9 +102,14 @@ class Adversary:
         """Many new entries at once."""
         surface = self._ledger(a)
         count = BURSTS[b % len(BURSTS)]
-        for number in range(count):
-            self._add(surface, self.bank.now() - timedelta(seconds=count - number))
+        self.many(surface, count)
         return surface
+
+    def many(self, surface: str, count: int, *, over: timedelta = timedelta(hours=1)) -> list[Entry]:
+        """That many new entries of a ledger, spread over the time until now."""
+        fresh = [self.fresh(surface, self.bank.now() - over * (count - number) / count) for number in range(count)]
+        self.feed(surface).add(*fresh)
+        return fresh
 
     def back_date(self, a: int, b: int) -> str:
         """An entry that comes late."""
@@ -166,9 +175,9 @@ class Adversary:
         feed = self.feed(surface)
         old = feed.ascending()
         feed.remove(*[one.id for one in old])
-        for one in old:
-            fresh = self._add(surface, one.at, amount=one.amount, status=one.status)
-            feed.late.add(fresh.id)
+        fresh = [self.fresh(surface, one.at, amount=one.amount, status=one.status) for one in old]
+        feed.add(*fresh)
+        feed.late.update(one.id for one in fresh)
         return surface
 
     def garble(self, a: int, b: int) -> str:
@@ -234,17 +243,23 @@ class Adversary:
         return ""
 
     def heal(self, _a: int, _b: int) -> str:
-        """The bank tells the truth again, everything can be read, its `Date` is right."""
+        """The bank tells the truth again, and its `Date` is right."""
         self.bank.overlays.clear()
         self.bank.date_offset = timedelta()
         self.troubled_since = None
         for lie in self.lies:
             lie.until = lie.until or self.bank.now()
-        for feed in self.books:
-            for one in tuple(feed.entries.values()):
-                if not one.readable:
-                    feed.amend(one.id, garbled=False, twin=None)
         return ""
+
+    def mend(self, _a: int, _b: int) -> str:
+        """Everything can be read."""
+        for feed, one in self.unreadable():
+            feed.amend(one.id, garbled=False, twin=None)
+        return ""
+
+    def unreadable(self) -> list[tuple[Feed, Entry]]:
+        """What nobody can read at present."""
+        return [(feed, one) for feed in self.books for one in feed.entries.values() if not one.readable]
 
 
 Rule = Callable[[Adversary, int, int], str]

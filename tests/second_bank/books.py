@@ -72,6 +72,7 @@ class Feed:
     history: dict[str, list[Version]] = field(default_factory=dict)
     late: set[str] = field(default_factory=set)
     newest: Order | None = None
+    revision: int = 0
 
     def order(self, entry: Entry) -> Order:
         """The place of an entry in the feed."""
@@ -118,6 +119,7 @@ class Feed:
         ]
 
     def _set(self, entry_id: str, entry: Entry | None) -> None:
+        self.revision += 1
         self.history.setdefault(entry_id, []).append(Version(self.now(), entry))
         if entry is None:
             del self.entries[entry_id]
@@ -139,6 +141,7 @@ class Books:
         self.fund = "F-INC-07"
         self.opening = {iban: Decimal("1000000.00") for iban in self.ibans}
         self._feeds: dict[tuple[str, str | None], Feed] = {}
+        self._balances: dict[str, tuple[int, dict[str, Decimal]]] = {}
         for iban in self.ibans:
             feed = self._feeds["transactions", iban] = Feed("transactions", iban, now)
             feed.changed = self._on_account(iban)
@@ -181,11 +184,15 @@ class Books:
 
     def balances(self, iban: str) -> dict[str, Decimal]:
         """The running balance after each posted entry of an account, in the feed's own order."""
-        standing, after = self.opening[iban], {}
-        for entry in self.feed("transactions", iban).ascending():
-            if entry.status == "posted":
-                standing += entry.amount
-                after[entry.id] = standing
+        feed = self.feed("transactions", iban)
+        revision, after = self._balances.get(iban, (-1, {}))
+        if revision != feed.revision:
+            standing, after = self.opening[iban], {}
+            for entry in feed.ascending():
+                if entry.status == "posted":
+                    standing += entry.amount
+                    after[entry.id] = standing
+            self._balances[iban] = feed.revision, after
         return after
 
     def _on_account(self, iban: str) -> Callable[[], None]:
