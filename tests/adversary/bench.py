@@ -78,8 +78,17 @@ class Bench:
     async def working(self) -> AsyncIterator[None]:
         """A life of the connector, on the journal as it stands."""
         self.world.new_source()
-        async with self.world.working() as self.worker:
-            yield
+        try:
+            async with self.world.working() as self.worker:
+                yield
+        except BaseExceptionGroup as group:
+            # What a test asserts is no defect of a task.
+            failed = group.subgroup(AssertionError)
+            if failed is None:
+                raise
+            while isinstance(failed, BaseExceptionGroup):
+                failed = failed.exceptions[0]
+            raise failed from None
 
     def lay(self, surface: str, overlay: Overlay) -> Any:
         """A lie or a trouble of a surface, for the length of a block."""

@@ -135,11 +135,13 @@ class SecondWorld(World):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(run)
             await self.activity.settle()
+            step = 1.0
             while not done.is_set():
                 if clock.monotonic() > deadline:
                     tasks.cancel_scope.cancel()
                     break
-                await clock.advance(1.0)
+                await clock.advance(step)
+                step = min(2 * step, 300.0)
 
     async def read(self, worker: ShardWorker, *kinds: str) -> None:
         """Run the jobs of these resource kinds once, in their order, then tell a checkpoint; all of them, if none."""
