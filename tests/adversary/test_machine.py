@@ -7,38 +7,14 @@ one again. `ADVERSARY_SEEDS=200` plays that many of each theme in the proof.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
-import structlog
 
 from tests.adversary.machine import THEMES, described, play, script_of, shortened
 
 QUICK_SEEDS = (1,)
 PROOF_SEEDS = range(100, 100 + int(os.environ.get("ADVERSARY_SEEDS", "5")))
 SHRINKING_PLAYS = 30
-
-
-@pytest.fixture(autouse=True)
-def _quiet() -> Iterator[None]:
-    """Thousands of lines about planted trouble help nobody."""
-    with _dropped_logs():
-        yield
-
-
-@contextmanager
-def _dropped_logs() -> Iterator[None]:
-    before = structlog.get_config()
-    structlog.configure(processors=[_drop])
-    try:
-        yield
-    finally:
-        structlog.configure(**before)
-
-
-def _drop(*_: object) -> dict[str, object]:
-    raise structlog.DropEvent
 
 
 def besiege(theme: str, seed: int) -> None:
