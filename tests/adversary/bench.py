@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -103,6 +102,8 @@ class Bench:
 
     async def assert_right(self, *, settled: bool = True) -> None:
         found = await self.findings(settled=settled)
+        # What a checkpoint claims of nothing at all would hide what it claims of something.
+        found.sort(key=lambda words: "vouches for no domain" in words)
         assert not found, "\n".join([*found[:12], f"{len(found)} in all"])
 
     async def ops(self, surface: str) -> list[tuple[str, str]]:

@@ -239,7 +239,7 @@ def _words(facts: Facts | None) -> str:
 
 
 def _surface(domain: str, resource: str) -> str:
-    kind = resource.split(":")[0]
+    kind = resource.split(":", maxsplit=1)[0]
     return next((name for name, read_as in RESOURCE.items() if read_as == kind and DOMAIN[name] == domain), kind)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 import anyio
 
@@ -83,8 +83,10 @@ THEMES: dict[str, Theme] = {
         manner=Manner(amounts="scale3", times="fraction", encoding="members", pieces=True, header_case="UPPER"),
     ),
     "everything": Theme(
-        (*TRUTH, "burst", "outlier", "empty", "renumber", "stale", "status", "vanish", "garble", "twin", "move")
-        + ("restart", "fail_commit", "cadence", "false_date", "heal", "heal", "heal", "mend", "add_and_remove"),
+        (
+            *(*TRUTH, "burst", "outlier", "empty", "renumber", "stale", "status", "vanish", "garble", "twin", "move"),
+            *("restart", "fail_commit", "cadence", "false_date", "heal", "heal", "heal", "mend", "add_and_remove"),
+        ),
         steps=40,
     ),
 }
@@ -106,11 +108,18 @@ def script_of(theme: Theme, seed: int) -> list[Step]:
 
 
 class Siege:
-    """One script against one connector."""
+    """One script against one connector. `journal` and `source` may stand something broken before the real ones."""
 
-    def __init__(self, theme: Theme, *, worker: Callable[[SecondWorld], ShardWorker] | None = None) -> None:
+    def __init__(
+        self,
+        theme: Theme,
+        *,
+        journal: Callable[[Any], Any] = lambda journal: journal,
+        source: Callable[[Any], Any] = lambda source: source,
+    ) -> None:
         self.theme = theme
-        self.worker = worker
+        self.journal = journal
+        self.source = source
         self.outcomes = Outcomes()
 
     async def play(self, script: Script) -> list[str]:
@@ -123,7 +132,7 @@ class Siege:
                 manner=self.theme.manner,
                 options=options,
                 page_limits=self.theme.page_limits,
-                journal=lambda journal: FlakyJournal(journal, self.outcomes),  # type: ignore[arg-type,return-value]
+                journal=lambda journal: cast("Any", FlakyJournal(self.journal(journal), self.outcomes)),
             ) as world:
                 return await self._play(world, script)
 
@@ -150,6 +159,7 @@ class Siege:
         """One life of the connector; True where another follows."""
         ended = False
         touched = [""]
+        world.source = self.source(world.new_source())
         try:
             async with world.working() as worker:
                 for step in steps:
@@ -161,7 +171,6 @@ class Siege:
         except* JournalError:
             # The connector drops the shard, and takes it up again.
             pass
-        world.new_source()
         return not ended
 
     async def _step(

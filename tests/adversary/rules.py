@@ -206,7 +206,7 @@ class Adversary:
     def empty(self, a: int, b: int) -> str:
         """A surface that answers as if there were nothing, with 200, 203 or 206."""
         surface = self._any(a)
-        return self._lay(surface, emptied(surface, (200, 200, 203, 206)[b % 4]))
+        return self._lay(surface, emptied((200, 200, 203, 206)[b % 4]))
 
     def stale(self, a: int, b: int) -> str:
         """A surface that always says that nothing changed, or whose tag does not change."""
@@ -266,7 +266,7 @@ Rule = Callable[[Adversary, int, int], str]
 """Answers with the surface that it touched."""
 
 
-def emptied(surface: str, status: int = 200) -> Overlay:
+def emptied(status: int = 200) -> Overlay:
     """An answer of a surface without anything in it."""
 
     def empty(_request: Request, answer: Answer) -> Answer:
