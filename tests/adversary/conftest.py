@@ -1,4 +1,4 @@
-"""No logs here: thousands of lines about planted trouble help nobody, and their tracebacks take longer than the tests."""
+"""No logs here: lines about planted trouble help nobody, and their tracebacks take longer than the tests."""
 
 from __future__ import annotations
 

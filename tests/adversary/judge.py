@@ -138,20 +138,21 @@ class Judge:
             if row["account_id"] == self.account_id:
                 yield from self._listed(name, row)
         for domain in self._sequences:
-            row = rows.get(domain)
-            if domain in behind or row is None:
-                continue
-            feeds = [feed for feed in self.books if DOMAIN[feed.surface] == domain]
-            excused = any(_count(said, row, one) for one in ("held", "holes"))
-            unreadable: list[str] = []
-            for feed in feeds:
-                for words, by_quarantine in self._false(feed, row):
-                    if by_quarantine:
-                        unreadable.append(words)
-                    elif not excused:
-                        yield f"{name}: {words}"
-            if len(unreadable) > _count(said, row, "quarantined"):
-                yield f"{name}: {unreadable[0]} (it cannot be read, and is not counted)"
+            if domain in rows and domain not in behind:
+                yield from self._vouched(name, said, rows[domain])
+
+    def _vouched(self, name: str, said: Mapping[str, Any], row: Mapping[str, Any]) -> Iterator[str]:
+        """What is not so of a domain's stream that is not behind, but for what the checkpoint counts."""
+        excused = any(_count(said, row, one) for one in ("held", "holes"))
+        unreadable: list[str] = []
+        for feed in self.books:
+            for words, by_quarantine in self._false(feed, row) if DOMAIN[feed.surface] == row["domain"] else ():
+                if by_quarantine:
+                    unreadable.append(words)
+                elif not excused:
+                    yield f"{name}: {words}"
+        if len(unreadable) > _count(said, row, "quarantined"):
+            yield f"{name}: {unreadable[0]} (it cannot be read, and is not counted)"
 
     def _listed(self, name: str, row: Mapping[str, Any]) -> Iterator[str]:
         """A stream that is behind is listed with the instant up to which its new entries are told."""

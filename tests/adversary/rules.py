@@ -211,17 +211,25 @@ class Adversary:
     def stale(self, a: int, b: int) -> str:
         """A surface that always says that nothing changed, or whose tag does not change."""
         surface = self._any(a)
-        return self._lay(surface, frozen if b % 2 else same_tag)
+        self._lay(surface, frozen if b % 2 else same_tag)
+        # What it says is unchanged may be of any time before: nothing that is claimed meanwhile is about the truth.
+        self.lies[-1].since = datetime.min.replace(tzinfo=UTC)
+        return surface
 
     def status(self, a: int, b: int) -> str:
         """A surface that does not answer as the contract says."""
-        surface = (*PATHS,)[a % len(PATHS)]
+        paths = [*PATHS, *("refresh", "profile") * 3]
+        surface = paths[a % len(paths)]
         answer = [*CODES.values()][b % len(CODES)]
         return self._lay(surface, lambda _request, _answer: answer, lie=False)
 
     def vanish(self, _a: int, b: int) -> str:
-        """A profile without its accounts, or of a tier that nobody knows."""
-        return self._lay("profile", profile_of({"accounts": []} if b % 2 else {"tier": "GOLD"}), lie=False)
+        """A profile without its accounts, or (in truth, but for a while) a tier that nobody knows."""
+        if b % 2:
+            return self._lay("profile", profile_of({"accounts": []}), lie=False)
+        self.troubled_since = self.troubled_since or self.bank.now()
+        self.feed("holder").amend("holder", status="GOLD")
+        return "profile"
 
     def move(self, a: int, b: int) -> str:
         """The bank changes between two pages of the next read of a ledger that has two."""
@@ -247,6 +255,8 @@ class Adversary:
         self.bank.overlays.clear()
         self.bank.date_offset = timedelta()
         self.troubled_since = None
+        if self.books.tier != "L1":
+            self.feed("holder").amend("holder", status="L1")
         for lie in self.lies:
             lie.until = lie.until or self.bank.now()
         return ""
