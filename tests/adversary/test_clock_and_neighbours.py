@@ -64,7 +64,8 @@ async def test_a_clock_that_is_months_ahead_for_a_moment_ends_nothing(tmp_path: 
         assert ("DELETE", "/auth/session", 204) not in made.bank.calls
 
 
-async def test_a_huge_retry_after_for_one_account_holds_no_other(tmp_path: Path) -> None:
+@pytest.mark.parametrize("refused", [False, True])
+async def test_a_huge_retry_after_for_one_account_holds_no_other(tmp_path: Path, *, refused: bool) -> None:
     async with bench(tmp_path, read=False, history=5) as made:
         world, clock = made.world, made.clock
         other = made.bank.open(Books(made.bank.now, msisdn="+923000000702"))
@@ -82,7 +83,8 @@ async def test_a_huge_retry_after_for_one_account_holds_no_other(tmp_path: Path)
 
         async with world.running():
             await clock.advance(120)
-            made.bank.overlays.append(("/bills", for_one))
+            if refused:
+                made.bank.overlays.append(("/bills", for_one))
             await clock.advance(600)
             fresh = entry("bills", 990, made.bank.now())
             other.feed("bills").add(fresh)
