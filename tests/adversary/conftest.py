@@ -1,0 +1,22 @@
+"""No logs here: lines about planted trouble help nobody, and their tracebacks take longer than the tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    before = structlog.get_config()
+    structlog.configure(processors=[_drop])
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
+
+
+def _drop(*_: object) -> dict[str, object]:
+    raise structlog.DropEvent

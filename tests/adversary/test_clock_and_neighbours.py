@@ -1,0 +1,92 @@
+"""A host whose clock is wrong for a while, and an account that is refused beside others that are not."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.adversary.bench import bench
+from tests.second_bank.bank import Answer, Request
+from tests.second_bank.books import Books
+from tests.second_bank.surfaces import LEDGERS, entry
+from tests.support.virtual_clock import VirtualClock
+
+pytestmark = pytest.mark.anyio
+
+
+class WrongClock(VirtualClock):
+    """Its wall is off by `skew`; `true_now` is the world's time, which the bank goes by."""
+
+    skew = timedelta()
+
+    def now(self) -> datetime:
+        return super().now() + self.skew
+
+    def true_now(self) -> datetime:
+        return super().now()
+
+
+@pytest.mark.parametrize("hours", [5, -5, 24 * 200])
+async def test_a_clock_that_was_wrong_at_the_first_sync_hides_nothing_afterwards(tmp_path: Path, hours: int) -> None:
+    clock = WrongClock()
+    clock.skew = timedelta(hours=hours)
+    async with bench(tmp_path, clock=clock, read=False) as made:
+        async with made.working():
+            await made.full(times=2)
+        clock.skew = timedelta()
+        async with made.working():
+            for surface in ("bills", "vouchers"):
+                made.feed(surface).remove(made.feed(surface).ascending()[1].id)
+            await made.full(times=3)
+            await made.settle()
+            await made.assert_right()
+
+
+async def test_a_clock_that_is_months_ahead_for_a_moment_ends_nothing(tmp_path: Path) -> None:
+    clock = WrongClock()
+    async with bench(tmp_path, clock=clock, read=False) as made:
+        link = await made.world.link_holder(days=90)
+        async with made.working():
+            await made.full(times=2)
+            clock.skew = timedelta(days=200)
+            await made.world.read(made.worker)
+            await clock.advance(3)
+            clock.skew = timedelta()
+            await made.settle()
+            made.adversary.add(0, 0)
+            await made.full(times=2)
+            await made.assert_right()
+        told = await made.world.links_told(link)
+        assert "ConsentExpired" not in told
+        assert "LinkClosed" not in told
+        assert ("DELETE", "/auth/session", 204) not in made.bank.calls
+
+
+@pytest.mark.parametrize("refused", [False, True])
+async def test_a_huge_retry_after_for_one_account_holds_no_other(tmp_path: Path, *, refused: bool) -> None:
+    async with bench(tmp_path, read=False, history=5) as made:
+        world, clock = made.world, made.clock
+        other = made.bank.open(Books(made.bank.now, msisdn="+923000000702"))
+        for surface in LEDGERS:
+            other.feed(surface).add(
+                *[entry(surface, 900 + n, made.bank.now() - timedelta(days=9 - n)) for n in range(5)]
+            )
+        neighbour = await world.link_holder(other)
+        limited = Answer(429, {"code": "RATE_LIMITED", "message": "No."}, {"retry-after": "85092"})
+
+        def for_one(request: Request, _answer: Answer) -> Answer | None:
+            token = request.headers.get("authorization", "").removeprefix("Bearer ")
+            session = next((one for one in made.bank._sessions if one.access == token), None)
+            return limited if session is not None and session.books is made.books else None
+
+        async with world.running():
+            await clock.advance(120)
+            if refused:
+                made.bank.overlays.append(("/bills", for_one))
+            await clock.advance(600)
+            fresh = entry("bills", 990, made.bank.now())
+            other.feed("bills").add(fresh)
+            await clock.advance(1200)
+        assert any(fresh.id in str(event["after"]) for event in await world.told("bills", neighbour))
