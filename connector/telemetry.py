@@ -41,7 +41,8 @@ FIELDS: Final = frozenset(
         "failures_count", "links_count", "pages_count", "polls_count", "quarantined_count", "records_count",
         "resources_count", "unchanged_count", "retries_count", "set_aside_count",
         "shards_count", "streams_count", "unknown_fields_count",
-        "asked_seconds", "delay_seconds", "duration_seconds", "interval_seconds", "lag_seconds", "bank_ahead_seconds", "reading", "retry_after_seconds",
+        "asked_seconds", "delay_seconds", "duration_seconds", "interval_seconds", "lag_seconds", "retry_after_seconds",
+        "bank_ahead_seconds", "reading",
     }
 )  # fmt: skip
 """Every field that a log line may have."""

@@ -17,8 +17,10 @@ from connector.links import Command, Link
 
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 names = st.frozensets(words, max_size=6)
+# As far as every zone can be put in UTC.
+EARLIEST, LATEST = (datetime.fromisoformat(day) for day in ("0002-01-01", "9998-12-31"))
 ZONES = st.sampled_from([UTC, timezone(timedelta(hours=5))])
-instants = st.datetimes(datetime(2, 1, 1), datetime(9998, 12, 31), timezones=ZONES)
+instants = st.datetimes(EARLIEST, LATEST, timezones=ZONES)
 modes = st.one_of(
     st.just(Off()),
     st.just(Live()),
