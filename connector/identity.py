@@ -7,6 +7,8 @@ read shows is resolved as a whole, before any of it is believed, so that the ord
 - An entity keeps the first id it was known by; every later one, and every earlier one that the bank names, is an alias.
 - Two ids that are shown together and took over from the same third are two entities, whatever was believed before: a
   pending entry may be posted in two parts, and neither may be lost.
+- An id that was taken over and stands in the feed later than what took over from it was given away a second time: it
+  names another entity, under an id of ours.
 - A partial read that shows an earlier id and not the present one proves nothing about which of them holds.
 """
 
@@ -15,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from connector.domains.model import Entry, Record, Unreadable, bank_entity
+from connector.domains.model import OWN, Entry, Record, Unreadable, bank_entity
 from connector.state import EntityState, EntityStatus
 
 
@@ -50,6 +52,11 @@ def unreadable_name(entry: Unreadable) -> str:
     return entry.entity_id if entry.entity_id is not None else f"?{entry.raw_digest.hex()}"
 
 
+def again(bank_id: str) -> str:
+    """The entity of an id that the bank gives a second time, beside what took over from it."""
+    return f"{OWN}again/{bank_id}"
+
+
 def is_nameless(entity: EntityState) -> bool:
     """True for what stands in state for an entry whose id could not be read."""
     digest = entity.unreadable_digest
@@ -73,10 +80,19 @@ class _Resolution:
         self.aliases = {alias: entity.entity_id for entity in known.values() for alias in entity.aliases}
         replaces = {name: earlier for name, record in self.records.items() if (earlier := replaced_id(record))}
         self.replaces = {name: earlier for name, earlier in replaces.items() if not _circular(name, replaces)}
-        self.taken_over = set(self.replaces.values())
-        if not complete:
-            stated = (replaced_id(entity.record) for entity in known.values() if entity.record is not None)
-            self.taken_over |= {earlier for earlier in stated if earlier is not None}
+        # An id that was taken over by what is committed, and stands later now, names something else.
+        taken_over = {
+            earlier: entity
+            for entity in known.values()
+            if entity.record is not None and (earlier := replaced_id(entity.record)) is not None
+        }
+        self.reused = {
+            name
+            for name, entity in taken_over.items()
+            if name in self.records
+            and (again(name) in known or self.records[name].booking_key.order > entity.key.order)
+        }
+        self.taken_over = {*self.replaces.values(), *(() if complete else taken_over)} - self.reused
 
     def naming(self) -> Naming:
         groups: dict[str, list[str]] = {}
@@ -99,7 +115,9 @@ class _Resolution:
                     speaking[name] = name
                     detached.setdefault(entity_id, set()).add(name)
         spoken = set(speaking.values())
-        merged = {name for name in speaking if speaking[name] != name and self._is(name, "live")}
+        merged = {
+            name for name in speaking if speaking[name] != name and self._is(name, "live") and name not in self.reused
+        }
         unreadable = self._unreadable()
         present = {*groups, *spoken, *unreadable.values()} - merged
         return Naming(
@@ -143,6 +161,8 @@ class _Resolution:
 
     def _entity(self, name: str) -> str:
         """The entity that a shown record is of."""
+        if name in self.reused:
+            return again(name)
         if name in self.aliases:
             return self.aliases[name]
         own = self.known.get(name)
@@ -195,6 +215,9 @@ class _Resolution:
         taken = dict(self.aliases)
         aliases = {}
         for name, entity_id in sorted(speaking.items()):
+            if name in self.reused:
+                aliases[entity_id] = ()
+                continue
             entity = self.known.get(entity_id)
             mine = list(entity.aliases) if entity is not None else []
             for alias in (name, *self._earlier(name)):

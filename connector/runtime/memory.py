@@ -29,7 +29,7 @@ from connector.runtime.sealed_state import StateKey, Subject, position_key
 from connector.state import EntityState, ResourceMeta, StreamHead
 from connector.window import is_entry, lower_bound, resumed_after
 
-MAXIMUM_ETAG_USES = 20
+MAXIMUM_ETAG_USES = 10
 """Answers in a row that nothing moved, after which the whole is asked for."""
 
 

@@ -89,6 +89,11 @@ class Bench:
                 failed = failed.exceptions[0]
             raise failed from None
 
+    async def accept(self, surface: str) -> None:
+        """A person says that what is held of a surface is so."""
+        await self.world.command("accept", self.account_id, domain=DOMAIN[surface])
+        await self.world.drive(self.worker.apply_commands)
+
     def lay(self, surface: str, overlay: Overlay) -> Any:
         """A lie or a trouble of a surface, for the length of a block."""
         return self.bank.overlaid(PATHS[surface], overlay)

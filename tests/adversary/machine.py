@@ -196,6 +196,10 @@ class Siege:
             await clock.advance(seconds)
             if rule == "round":
                 await world.read(worker)
+                # Whatever is held by now is so: a person says it.
+                for domain in sorted(set(DOMAIN.values())):
+                    await world.command("accept", account_id, domain=domain)
+                await world.drive(worker.apply_commands)
         elif rule == "fail_commit":
             self.outcomes.fault = ("before", "after")[b % 2]
         elif rule in {"cadence", "calm"}:

@@ -47,6 +47,13 @@ class _Source:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
+    def normalise(self, resource: Resource, body: bytes) -> Page:
+        page: Page = self._inner.normalise(resource, body)
+        return page
+
+    async def understand(self, resource: Resource, body: bytes) -> Page:
+        return self.normalise(resource, body)
+
 
 class _LosesAnEntry(_Source):
     def normalise(self, resource: Resource, body: bytes) -> Page:

@@ -143,12 +143,16 @@ class SecondBank:
     # ── Answers ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def answer(self, request: Request) -> Answer:
-        """What is answered, overlays and all."""
-        answer = self._answer(request)
+        """What is answered, overlays and all. Those over a refresh stand before the bank: it does not hear of it."""
+        answer = self._unheard(request) or self._answer(request)
         for pattern, overlay in tuple(self.overlays):
             if fnmatchcase(request.path, pattern):
                 answer = overlay(request, answer) or answer
         return answer
+
+    def _unheard(self, request: Request) -> Answer | None:
+        laid = request.path == "/auth/refresh" and any(fnmatchcase(request.path, one) for one, _ in self.overlays)
+        return _error(503, "UNAVAILABLE") if laid else None
 
     def _answer(self, request: Request) -> Answer:  # noqa: PLR0911  # a refusal a line
         if "x-app-version" not in request.headers:

@@ -31,7 +31,7 @@ from tests.support.activity import Activity, Counted
 from tests.support.virtual_clock import VirtualClock
 from tests.support.world import MASTER_KEY, OPTIONS, World
 
-OPTIONS_HERE = replace(OPTIONS, bank_tells_time=True, jitter_ratio=0.0)
+OPTIONS_HERE = replace(OPTIONS, bank_tells_time=True, empty_confirm_seconds=6 * 3600.0, jitter_ratio=0.0)
 HANGING_SECONDS = 6 * 3600.0
 """A job that waits longer than that waits for ever, as far as a test is concerned."""
 
@@ -114,7 +114,8 @@ class SecondWorld(World):
 
         session = await self.source.log_in(books.msisdn, ask_pin, ask_otp)
         self.msisdn_of[session.account_id] = books.msisdn
-        now = self.clock.now()
+        # Given by a clock that is right, whatever the host's says.
+        now = self.books.now()
         consent = Consent(f"cns_{self.commands}", frozenset(DOMAINS), now, now + timedelta(days=days), "0" * 64, "en")
         link = Link(session.account_id, 0, "app-session", "holder", frozenset(DOMAINS), consent)
         await self.command("connect", session.account_id, link=link)

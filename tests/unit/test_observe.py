@@ -454,3 +454,18 @@ def test_a_resource_without_a_chain_has_none() -> None:
     resource = Resource(plain)
     for _ in range(3):
         assert all(entity != ":balance-chain" for _op, entity in resource.read(sweep(*BROKEN))[0])
+
+
+def test_an_id_that_is_given_a_second_time_is_another_entity() -> None:
+    """A pending line is posted under another id, and its own comes up again as a later line, beside its successor."""
+    resource = Resource(known(line("p1", 1, status="PENDING")))
+    posted, later = line("t1", 1, replaces="p1"), line("p1", 5, amount="-7.00")
+    assert resource.read(sweep(posted))[0] == [("u", "p1")]
+    assert resource.read(head(later, posted))[0] == [("c", ":again/p1")]
+    assert resource.read(sweep(later, posted))[0] == []
+    assert resource.read(head(later))[0] == []
+    amended = line("p1", 5, amount="-8.00")
+    assert resource.read(sweep(amended, posted))[0] == [("u", ":again/p1")]
+    assert resource.known.entities["p1"].record == posted
+    assert resource.read(sweep(posted))[0] == []
+    assert resource.read(sweep(posted))[0] == [("d", ":again/p1")]
