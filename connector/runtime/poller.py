@@ -93,8 +93,9 @@ class Poller:
         lower = _successor(bounds.after) if ascending else bounds.lower
         read = Read(Depth.HEAD, tuple(walk.entries), complete=False, lower=lower)
         joined_to = walk.joined_to
-        # A first page of outliers alone hides what comes below it.
-        steady = joined and (ascending or walk.next_cursor is None or _reaches(first, joined_to))
+        # Only where whatever is new shows on the first page, that page tells by itself that nothing is: below outliers,
+        # or behind what an ascending read shows again, it would stay what it was.
+        steady = joined and (first.next_cursor is None or (not ascending and _reaches(first, joined_to)))
         yield walk.reading(
             Depth.HEAD, read, digest=walk.digest if steady else None, last=joined, joined_to=joined_to, opened=opened
         )

@@ -163,9 +163,10 @@ class Adversary:
         return surface
 
     def restore(self, a: int, b: int) -> str:
-        """An entry comes back as it was."""
+        """An entry comes back as it was, unless another one stands for it."""
         surface = self._any(a)
-        if gone := self.feed(surface).gone():
+        replaced = {one.replaces for one in self.feed(surface).ascending()}
+        if gone := [one for one in self.feed(surface).gone() if one.id not in replaced]:
             self.feed(surface).add(gone[b % len(gone)])
         return surface
 
