@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -32,8 +32,9 @@ from connector.journal.sqlite_rows import (
     links_by_account,
     stored_event,
 )
+from connector.journal.sqlite_selection import selected_quarantine, selected_state
 from connector.links import Command, Link
-from connector.ports import Clock, Commit, Damaged, LastCommit, StateRecord, StoredEvent
+from connector.ports import Clock, Commit, Damaged, LastCommit, QuarantineRecord, StateRecord, StoredEvent
 
 MAXIMUM_RECORD_BYTES: Final = 1_000_000
 """Below Kafka's default limit for a message, so that whatever fits here fits there."""
@@ -366,6 +367,12 @@ class SqliteReader:
     async def damaged(self) -> tuple[Damaged, ...]:
         links = links_by_account(await self._database.run(_all_links))[1]
         return links + commands_in_order(await self._database.run(_all_commands))[1]
+
+    def read_state(self, keys: Collection[str] | None = None) -> AsyncIterator[StateRecord]:
+        return selected_state(self._database, self._shard_count, keys)
+
+    def read_quarantine(self, keys: Collection[str] | None = None) -> AsyncIterator[QuarantineRecord]:
+        return selected_quarantine(self._database, keys)
 
     async def append_command(self, command: Command) -> None:
         """Durable when it returns; a command of an id that is pending already changes nothing."""
