@@ -358,7 +358,9 @@ class _Readers:
                 shard = await journal.acquire(number)
                 for commit in (1, 2, 3, 4):
                     await shard.commit(numbered_commit(number, commit))
-            await shard.commit(only_state(5, StateRecord("accountant/lending", b"other"), StateRecord("account/x", None)))
+            await shard.commit(
+                only_state(5, StateRecord("accountant/lending", b"other"), StateRecord("account/x", None))
+            )
             everything = [record async for record in reader.read_state()]
             told = {"account/transactions", "account/lending", *(f"account/transactions/t/{one}" for one in (2, 3, 4))}
             assert sorted(record.key for record in everything) == sorted([*told, *told, "accountant/lending"])
