@@ -442,6 +442,8 @@ class Journal(Protocol):
 class JournalReader(Protocol):
     """The side of the journal for readers and command lines; works while a connector runs."""
 
+    shard_count: int
+
     def read_events(
         self, topics: tuple[str, ...], *, key: str | None = None, follow: bool = False
     ) -> AsyncIterator[StoredEvent]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Final
 
 import anyio
@@ -24,6 +25,7 @@ from connector.cli.commanding import (
 )
 from connector.cli.consent_form import write_consent_form
 from connector.cli.exits import DeclinedError, UsageError
+from connector.cli.held_view import opened_vault
 from connector.cli.link_status import CadenceView, LinkView, known_links, view_cadence, view_links
 from connector.cli.prompts import agree, ask, ask_secret, say
 from connector.cli.screen import show_json, show_table
@@ -31,9 +33,11 @@ from connector.cli.settings_flags import SettingsFlags, reading
 from connector.clock import SystemClock
 from connector.consent import Consent
 from connector.domains.registry import DOMAINS
+from connector.errors import ConfigurationError, RetryableError
 from connector.links import Command, CommandKind, Link
 from connector.master_key import read_master_key
 from connector.ports import JournalReader
+from connector.runtime.held_things import held_things, summary
 from connector.settings import Effective, Settings
 
 if TYPE_CHECKING:
@@ -178,7 +182,7 @@ def list_links(*, json: Json = False, flags: SettingsFlags | None = None) -> Non
         say("There is no link yet: `zindigi link connect` makes one.")
         return
     show_table(
-        ("ACCOUNT", "LABEL", "STATE", "DOMAINS", "CONSENT UNTIL", "CADENCE"),
+        ("ACCOUNT", "LABEL", "STATE", "DOMAINS", "CONSENT UNTIL", "HELD", "CADENCE"),
         [
             (
                 view.account_id,
@@ -186,6 +190,7 @@ def list_links(*, json: Json = False, flags: SettingsFlags | None = None) -> Non
                 view.state,
                 f"all {len(DOMAINS)}" if set(view.domains) == set(DOMAINS) else ", ".join(view.domains),
                 view.consent_until or "-",
+                "?" if view.held is None else summary(view.held),
                 " ".join(f"{domain}={mode}" for domain, mode in view.cadence.items()) or "-",
             )
             for view in views
@@ -196,7 +201,15 @@ def list_links(*, json: Json = False, flags: SettingsFlags | None = None) -> Non
 
 async def _views(effective: Effective) -> list[LinkView]:
     async with reading(effective.settings) as reader:
-        return await view_links(reader, SystemClock().now())
+        views = await view_links(reader, SystemClock().now())
+        try:
+            async with opened_vault(effective) as vault:
+                things = await held_things(reader, vault, await reader.links())
+        except (ConfigurationError, RetryableError) as error:
+            if views:
+                say(f"What is held is not shown: {error}")
+            return views
+    return [replace(view, held=tuple(one for one in things if one.account_id == view.account_id)) for view in views]
 
 
 @link_app.command

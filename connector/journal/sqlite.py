@@ -329,7 +329,7 @@ class SqliteReader:
     def __init__(self, path: Path, clock: Clock) -> None:
         self._database = DatabaseThread(path, "journal-reader")
         self._clock = clock
-        self._shard_count = 0
+        self.shard_count = 0
 
     @classmethod
     async def open(cls, path: Path, *, clock: Clock, shard_count: int | None = None) -> SqliteReader:
@@ -344,7 +344,7 @@ class SqliteReader:
         except BaseException:
             await reader.close()
             raise
-        reader._shard_count = about.shard_count
+        reader.shard_count = about.shard_count
         return reader
 
     async def read_events(
@@ -369,7 +369,7 @@ class SqliteReader:
         return links + commands_in_order(await self._database.run(_all_commands))[1]
 
     def read_state(self, keys: Collection[str] | None = None) -> AsyncIterator[StateRecord]:
-        return selected_state(self._database, self._shard_count, keys)
+        return selected_state(self._database, self.shard_count, keys)
 
     def read_quarantine(self, keys: Collection[str] | None = None) -> AsyncIterator[QuarantineRecord]:
         return selected_quarantine(self._database, keys)
@@ -378,7 +378,7 @@ class SqliteReader:
         """Durable when it returns; a command of an id that is pending already changes nothing."""
         row = (
             command.command_id,
-            shard_of(command.account_id, self._shard_count),
+            shard_of(command.account_id, self.shard_count),
             command.account_id,
             encode_command(command),
         )

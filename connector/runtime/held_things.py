@@ -112,7 +112,6 @@ async def held_things(
     reader: JournalReader,
     vault: Vault,
     links: Mapping[str, Link],
-    shard_count: int,
     *,
     accounts: Collection[str] | None = None,
     entries: bool = False,
@@ -127,7 +126,7 @@ async def held_things(
     asked |= {one.account_id for one in damaged}
     if accounts is not None:
         asked &= set(accounts)
-    found = await _read(reader, vault, asked, shard_count)
+    found = await _read(reader, vault, asked)
     reasons = {one.account_id: one.reason for one in damaged if one.kind == "link"}
     aside = _set_aside(found, asked, reasons)
     things = [
@@ -146,11 +145,11 @@ async def held_things(
     return sorted(things, key=lambda one: (one.account_id, one.domain, one.resource, one.kind))
 
 
-async def _read(reader: JournalReader, vault: Vault, asked: Collection[str], shard_count: int) -> _Found:
+async def _read(reader: JournalReader, vault: Vault, asked: Collection[str]) -> _Found:
     """The heads of the accounts' streams, and the last checkpoint of each shard."""
     found = _Found()
     keys = {head_key(account_id, domain) for account_id in asked for domain in DOMAINS}
-    for shard in range(shard_count):
+    for shard in range(reader.shard_count):
         of_shard = Subject(shard_subject(shard), await vault.shard_key(shard))
         found.subjects[of_shard.account_id] = of_shard
         keys.add(of_shard.entity_key(LIFECYCLE, Checkpoint.ENTITY_ID, Checkpoint.ENTITY_ID))

@@ -43,6 +43,7 @@ class KafkaReader:
     """
 
     def __init__(self, options: KafkaOptions, clock: Clock) -> None:
+        self.shard_count = options.shard_count
         self._options = options
         self._patience = Patience(clock, options.transaction_timeout_seconds)
         self._watermarks = Watermarks(options)
