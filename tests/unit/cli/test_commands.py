@@ -260,7 +260,7 @@ class TestLinks:
         assert zindigi("link", "remove", "other", "--yes", "--wait-seconds", "0")[0] == exits.OK
         assert [command.account_id for command in pending()] == [ACCOUNT, OTHER]
 
-    def test_PLACEHOLDER(self, zindigi: Zindigi) -> None:
+    def test_accept_removals_names_a_domain(self, zindigi: Zindigi) -> None:
         linked()
         assert zindigi("link", "accept-removals", "mine", "loyalty", "--wait-seconds", "0")[0] == 0
         assert [(command.kind, command.domain) for command in pending()] == [("accept", "loyalty")]
