@@ -57,7 +57,7 @@ def _row(desk: Desk, thing: Thing, asked: Sequence[Command]) -> tuple[str, ...]:
     step = f"{waiting} is recorded; zindigi run applies it" if waiting else thing.next_step
     return (
         thing.account_id,
-        desk.label(thing.account_id),
+        desk.label(thing.account_id) or "-",
         thing.domain or "-",
         thing.resource or "-",
         thing.kind,

@@ -39,9 +39,9 @@ class Desk:
             yield cls(reader, vault, await known_links(reader))
 
     def label(self, account_id: str) -> str:
-        """The operator's own name for a link, or `-`."""
+        """The operator's own name for a link; empty where it has none."""
         link = self.links.get(account_id)
-        return (link.label if link is not None else "") or "-"
+        return link.label if link is not None else ""
 
     async def account_named(self, account: str) -> str:
         """The id of the account that `account` names; one whose link cannot be read is named by its whole id.

@@ -62,7 +62,8 @@ def next_step(kind: Kind, account_id: str, domain: str) -> str:
     if kind == "isolated":
         return f"zindigi held retry {account_id} {domain}; it is tried again by itself, too"
     if kind == "set_aside":
-        return f"put back the vault or journal that fits and restart, or zindigi link remove {account_id}"
+        remove = f"zindigi link remove {account_id} and connect the holder anew"
+        return f"put back the vault or journal that fits and restart, or {remove}"
     if kind == "command":
-        return "make it anew, with the vault that the connector uses"
+        return "make it anew, with the vault that the connector uses; this one is not tried before the next start"
     return "nothing: the next reads fill it"
