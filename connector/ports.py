@@ -5,7 +5,7 @@ Each says what an implementer must, may and must not do, so that a new one can b
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Literal, Protocol
@@ -442,6 +442,8 @@ class Journal(Protocol):
 class JournalReader(Protocol):
     """The side of the journal for readers and command lines; works while a connector runs."""
 
+    shard_count: int
+
     def read_events(
         self, topics: tuple[str, ...], *, key: str | None = None, follow: bool = False
     ) -> AsyncIterator[StoredEvent]:
@@ -456,6 +458,15 @@ class JournalReader(Protocol):
 
     async def damaged(self) -> tuple[Damaged, ...]:
         """The links and commands that `links` and `pending_commands` leave out."""
+
+    def read_state(self, keys: Collection[str] | None = None) -> AsyncIterator[StateRecord]:
+        """The last committed value of every live state key, in any order; of `keys` only, where they are given.
+
+        A key that ends in `/` stands for all that begin with it. Takes nothing from whoever owns the shards.
+        """
+
+    def read_quarantine(self, keys: Collection[str] | None = None) -> AsyncIterator[QuarantineRecord]:
+        """Every committed quarantine record, those of a key oldest first; of `keys` only, where they are given."""
 
     async def append_command(self, command: Command) -> None:
         """Durable when it returns; applied by the connector when it runs."""

@@ -33,8 +33,8 @@ FIELDS: Final = frozenset(
         "account_id", "shard", "domain", "resource", "topic", "backend", "surface", "route", "depth",
         "command", "command_id",
         # What happened.
-        "action", "next_step", "reason", "status", "state", "generation", "commit_number", "pid", "port", "version",
-        "path",
+        "action", "kind", "next_step", "reason", "status", "state", "generation", "commit_number", "pid", "port",
+        "version", "path",
         # How much and how long, units last.
         "count", "accounts_count", "behind_count", "bytes_count", "commands_count", "committed_count", "commits_count",
         "entries_count", "events_count",

@@ -9,9 +9,9 @@ from cyclopts import Parameter
 from rich.text import Text
 
 from connector.avro import decode_event
+from connector.cli.commanding import find_link
 from connector.cli.exits import UsageError
 from connector.cli.link_status import known_links
-from connector.cli.links import find_link
 from connector.cli.screen import console, show_json
 from connector.cli.settings_flags import SettingsFlags, reading
 from connector.domains.lifecycle import NAME as LIFECYCLE

@@ -10,6 +10,7 @@ from connector.avro import decode_event
 from connector.domains.lifecycle import NAME as LIFECYCLE
 from connector.links import Link, apply_command
 from connector.ports import JournalReader
+from connector.runtime.held_things import Thing
 from connector.settings import Effective
 
 
@@ -25,6 +26,8 @@ class LinkView:
     generation: int
     cadence: Mapping[str, str]
     """The domains that are read in another mode than the settings say."""
+    held: tuple[Thing, ...] | None = None
+    """What is held of it; None where it cannot be known without the vault's key."""
 
     def as_json(self) -> dict[str, object]:
         """The same for programs."""
@@ -36,6 +39,7 @@ class LinkView:
             "consent_until": self.consent_until,
             "generation": self.generation,
             "cadence": dict(self.cadence),
+            "held": None if self.held is None else [thing.as_json() for thing in self.held],
         }
 
 

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import re
-import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Final
 
 import anyio
 from cyclopts import App, Parameter
 
 from connector.cadence import Mode, parse_mode
+from connector.cli.commanding import (
+    Account,
+    Json,
+    Wait,
+    Yes,
+    command_about,
+    command_id,
+    domains_named,
+    find_link,
+    wait_for,
+)
 from connector.cli.consent_form import write_consent_form
 from connector.cli.exits import DeclinedError, UsageError
+from connector.cli.held_view import opened_vault
 from connector.cli.link_status import CadenceView, LinkView, known_links, view_cadence, view_links
 from connector.cli.prompts import agree, ask, ask_secret, say
 from connector.cli.screen import show_json, show_table
@@ -21,10 +33,12 @@ from connector.cli.settings_flags import SettingsFlags, reading
 from connector.clock import SystemClock
 from connector.consent import Consent
 from connector.domains.registry import DOMAINS
+from connector.errors import ConfigurationError, RetryableError
 from connector.links import Command, CommandKind, Link
 from connector.master_key import read_master_key
 from connector.ports import JournalReader
-from connector.settings import Effective, Settings, nearest
+from connector.runtime.held_things import held_things, summary
+from connector.settings import Effective, Settings
 
 if TYPE_CHECKING:
     from connector.sources.zindigi.source import ZindigiSource
@@ -38,12 +52,6 @@ _LABEL: Final = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _LONG_NUMBER: Final = re.compile(r"[0-9]{5}")
 ALL: Final = "all"
 DEFAULT: Final = "default"
-_WAIT_STEP_SECONDS: Final = 0.1
-
-Account = Annotated[str, Parameter(help="Account id, the beginning of one, or a label.")]
-Wait = Annotated[float, Parameter(help="How long to wait for a running connector to apply it.")]
-Json = Annotated[bool, Parameter(negative="", help="One JSON object a line instead of a table.")]
-Yes = Annotated[bool, Parameter(negative="")]
 
 
 @link_app.command
@@ -73,7 +81,7 @@ def connect(
         flags: Where settings come from.
     """
     effective = (flags or SettingsFlags()).load()
-    wanted = _domains_named(domains)
+    wanted = domains_named(domains)
     lasting = effective.settings.consent.default_days if days is None else days
     if not 1 <= lasting <= MAXIMUM_DAYS:
         raise UsageError(f"--days {lasting}: it must be 1 to {MAXIMUM_DAYS}")
@@ -102,7 +110,7 @@ async def _connect(
             link = Link(
                 account_id=account_id, generation=0, route=ROUTE, label=name, domains=consent.domains, consent=consent
             )
-            command = Command(_command_id(), "connect", account_id, SystemClock().now(), link=link)
+            command = Command(command_id(), "connect", account_id, SystemClock().now(), link=link)
             try:
                 await reader.append_command(command)
             except BaseException:
@@ -112,7 +120,7 @@ async def _connect(
                         await source.log_out(account_id)
                         await vault.delete_session(account_id)
                 raise
-        await _wait_for(reader, command, wait_seconds)
+        await wait_for(reader, command, wait_seconds)
     print(account_id)
 
 
@@ -174,7 +182,7 @@ def list_links(*, json: Json = False, flags: SettingsFlags | None = None) -> Non
         say("There is no link yet: `zindigi link connect` makes one.")
         return
     show_table(
-        ("ACCOUNT", "LABEL", "STATE", "DOMAINS", "CONSENT UNTIL", "CADENCE"),
+        ("ACCOUNT", "LABEL", "STATE", "DOMAINS", "CONSENT UNTIL", "HELD", "CADENCE"),
         [
             (
                 view.account_id,
@@ -182,6 +190,7 @@ def list_links(*, json: Json = False, flags: SettingsFlags | None = None) -> Non
                 view.state,
                 f"all {len(DOMAINS)}" if set(view.domains) == set(DOMAINS) else ", ".join(view.domains),
                 view.consent_until or "-",
+                "?" if view.held is None else summary(view.held),
                 " ".join(f"{domain}={mode}" for domain, mode in view.cadence.items()) or "-",
             )
             for view in views
@@ -192,7 +201,15 @@ def list_links(*, json: Json = False, flags: SettingsFlags | None = None) -> Non
 
 async def _views(effective: Effective) -> list[LinkView]:
     async with reading(effective.settings) as reader:
-        return await view_links(reader, SystemClock().now())
+        views = await view_links(reader, SystemClock().now())
+        try:
+            async with opened_vault(effective) as vault:
+                things = await held_things(reader, vault, await reader.links())
+        except (ConfigurationError, RetryableError) as error:
+            if views:
+                say(f"What is held is not shown: {error}")
+            return views
+    return [replace(view, held=tuple(one for one in things if one.account_id == view.account_id)) for view in views]
 
 
 @link_app.command
@@ -222,24 +239,6 @@ def remove(
     if not yes and not agree(f"Remove the link {account}?"):
         raise DeclinedError("the link stays")
     _change("remove", account, flags, wait_seconds)
-
-
-@link_app.command(name="accept-removals")
-def accept_removals(
-    account: Account, domain: str, /, *, wait_seconds: Wait = 3.0, flags: SettingsFlags | None = None
-) -> None:
-    """Believe a mass disappearance that was held back, in one domain of an account.
-
-    When many entries vanish from the bank at once, the connector waits for a person to say that it is true.
-
-    Args:
-        account: Account id, the beginning of one, or a label.
-        domain: One of the domains, such as transactions.
-        wait_seconds: How long to wait for a running connector to apply it.
-        flags: Where settings come from.
-    """
-    [named] = _domains_named([domain])
-    _change("accept", account, flags, wait_seconds, domain=named)
 
 
 @link_app.command
@@ -292,7 +291,7 @@ def _modes_named(changes: Sequence[str]) -> dict[str, Mode | None]:
             mode = None if text == DEFAULT else parse_mode(text)
         except ValueError as error:
             raise UsageError(f"{change}: {error}, or {DEFAULT}") from None
-        wished.update(dict.fromkeys(DOMAINS if name == ALL else _domains_named([name]), mode))
+        wished.update(dict.fromkeys(DOMAINS if name == ALL else domains_named([name]), mode))
     return wished
 
 
@@ -302,7 +301,6 @@ def _change(
     flags: SettingsFlags | None,
     wait_seconds: float,
     *,
-    domain: str | None = None,
     wished: Mapping[str, Mode | None] | None = None,
 ) -> None:
     settings = (flags or SettingsFlags()).load().settings
@@ -311,7 +309,7 @@ def _change(
         async with reading(settings) as reader:
             if kind == "remove" and await _is_damaged(reader, account):
                 # Its link cannot be read: it can be closed all the same, by its whole id.
-                await _command(reader, kind, account, wait_seconds=wait_seconds)
+                await command_about(reader, kind, account, wait_seconds=wait_seconds)
                 return
             link = find_link(await known_links(reader), account)
             if link.removed:
@@ -319,7 +317,7 @@ def _change(
             asked = {name: mode for name, mode in (wished or {}).items() if name in link.domains}
             if wished and not asked:
                 raise UsageError(f"the link {account} does not ask for {', '.join(wished)}")
-            await _command(reader, kind, link.account_id, domain=domain, wished=asked, wait_seconds=wait_seconds)
+            await command_about(reader, kind, link.account_id, wished=asked, wait_seconds=wait_seconds)
 
     anyio.run(changing)
 
@@ -327,65 +325,6 @@ def _change(
 async def _is_damaged(reader: JournalReader, account: str) -> bool:
     """Is `account` the id of one whose link cannot be understood?"""
     return account in {one.account_id for one in await reader.damaged() if one.kind == "link"}
-
-
-async def _command(
-    reader: JournalReader,
-    kind: CommandKind,
-    account_id: str,
-    *,
-    wait_seconds: float,
-    domain: str | None = None,
-    wished: Mapping[str, Mode | None] | None = None,
-) -> None:
-    """Append a command, and give a running connector a moment to apply it."""
-    modes = tuple((name, (wished or {})[name]) for name in sorted(wished or {}))
-    issued_at = SystemClock().now()
-    command = Command(_command_id(), kind, account_id, issued_at, domain=domain, cadence=modes)
-    await reader.append_command(command)
-    await _wait_for(reader, command, wait_seconds)
-
-
-def _command_id() -> str:
-    return f"cmd_{secrets.token_hex(16)}"
-
-
-async def _wait_for(reader: JournalReader, command: Command, wait_seconds: float) -> None:
-    """Give a running connector a moment to apply a command."""
-    clock = SystemClock()
-    deadline = clock.monotonic() + wait_seconds
-    while await reader.command_pending(command.command_id):
-        if clock.monotonic() >= deadline:
-            say("Recorded. It is applied as soon as the connector runs (`zindigi run`).")
-            return
-        await clock.sleep(_WAIT_STEP_SECONDS)
-    say("Done: the connector has applied it.")
-
-
-def find_link(links: Mapping[str, Link], account: str) -> Link:
-    """The one link that `account` names: by id, by label, or by the beginning of an id.
-
-    Raises:
-        UsageError: none, or more than one.
-    """
-    if account in links:
-        return links[account]
-    found = [link for link in links.values() if link.label == account]
-    found = found or [link for account_id, link in links.items() if account and account_id.startswith(account)]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise UsageError(f"{account} names {len(found)} links: give more of the account id")
-    names = [*links, *(link.label for link in links.values() if link.label)]
-    raise UsageError(f"no link is named {account}{nearest(account, names)}; see `zindigi link list`")
-
-
-def _domains_named(given: list[str] | None) -> frozenset[str]:
-    names = [name for item in given or [] for name in item.split(",") if name]
-    for name in names:
-        if name not in DOMAINS:
-            raise UsageError(f"unknown domain {name}{nearest(name, DOMAINS)} (there are {', '.join(DOMAINS)})")
-    return frozenset(names or DOMAINS)
 
 
 def _e164(text: str) -> str:

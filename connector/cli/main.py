@@ -14,6 +14,7 @@ from connector import __version__
 from connector.cli import exits
 from connector.cli.configuration import config_app, vault_app
 from connector.cli.events import events
+from connector.cli.held import held_app
 from connector.cli.journal import backup, journal_app, restore
 from connector.cli.links import link_app
 from connector.cli.prompts import say
@@ -31,6 +32,7 @@ Examples:
   zindigi run                            poll, and write every change
   zindigi events --follow                watch the changes as they come
   zindigi events --account mine --domain loyalty --json
+  zindigi held list                      what is not believed yet, and why
   zindigi topics plan                    which Kafka topics are missing
   zindigi schemas register --dry-run     what a schema registry does not have
   zindigi backup /mnt/safe/monday        journal and vault, sealed
@@ -65,6 +67,7 @@ def make_app() -> App:
     app.command(run)
     app.command(sandbox)
     app.command(link_app)
+    app.command(held_app)
     app.command(events)
     app.command(topics_app)
     app.command(schemas_app)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -32,8 +32,9 @@ from connector.journal.sqlite_rows import (
     links_by_account,
     stored_event,
 )
+from connector.journal.sqlite_selection import selected_quarantine, selected_state
 from connector.links import Command, Link
-from connector.ports import Clock, Commit, Damaged, LastCommit, StateRecord, StoredEvent
+from connector.ports import Clock, Commit, Damaged, LastCommit, QuarantineRecord, StateRecord, StoredEvent
 
 MAXIMUM_RECORD_BYTES: Final = 1_000_000
 """Below Kafka's default limit for a message, so that whatever fits here fits there."""
@@ -328,7 +329,7 @@ class SqliteReader:
     def __init__(self, path: Path, clock: Clock) -> None:
         self._database = DatabaseThread(path, "journal-reader")
         self._clock = clock
-        self._shard_count = 0
+        self.shard_count = 0
 
     @classmethod
     async def open(cls, path: Path, *, clock: Clock, shard_count: int | None = None) -> SqliteReader:
@@ -343,7 +344,7 @@ class SqliteReader:
         except BaseException:
             await reader.close()
             raise
-        reader._shard_count = about.shard_count
+        reader.shard_count = about.shard_count
         return reader
 
     async def read_events(
@@ -367,11 +368,17 @@ class SqliteReader:
         links = links_by_account(await self._database.run(_all_links))[1]
         return links + commands_in_order(await self._database.run(_all_commands))[1]
 
+    def read_state(self, keys: Collection[str] | None = None) -> AsyncIterator[StateRecord]:
+        return selected_state(self._database, self.shard_count, keys)
+
+    def read_quarantine(self, keys: Collection[str] | None = None) -> AsyncIterator[QuarantineRecord]:
+        return selected_quarantine(self._database, keys)
+
     async def append_command(self, command: Command) -> None:
         """Durable when it returns; a command of an id that is pending already changes nothing."""
         row = (
             command.command_id,
-            shard_of(command.account_id, self._shard_count),
+            shard_of(command.account_id, self.shard_count),
             command.account_id,
             encode_command(command),
         )

@@ -15,6 +15,7 @@ from connector.errors import ConnectorError, ConsentError, DataError, FencedErro
 from connector.ports import Clock, Commit, Shard, StateRecord
 from connector.runtime.branch import Branch
 from connector.runtime.encoding import Encoded, encode
+from connector.runtime.held_log import say_what_changed
 from connector.runtime.isolation import Isolation, Stream
 from connector.runtime.memory import ResourceMemory, bounds_of, reason_of
 from connector.runtime.packing import pack
@@ -254,6 +255,7 @@ def _publish(one: Encoded) -> None:
         return
     memory: ResourceMemory = write.account.resource(write.domain, write.resource)
     memory.packed = pack(write.domain, one.values.values())
+    say_what_changed(one, memory.meta)
     memory.meta = one.meta
     memory.suspicion = write.suspicion
     resource = write.account.resources.get((write.domain, write.resource))

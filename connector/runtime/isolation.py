@@ -18,6 +18,7 @@ from typing import Final
 
 from connector.domains.lifecycle import NAME as LIFECYCLE
 from connector.ports import Clock
+from connector.runtime.held_words import next_step
 from connector.telemetry import RepeatedFailures, logger
 
 Stream = tuple[str, str]
@@ -95,6 +96,16 @@ class Isolation:
             del self._troubles[stream]
             self._log.info("stream_taken_up", account_id=stream[0], domain=stream[1])
 
+    def release(self, stream: Stream) -> bool:
+        """Have a stream that is set aside tried again at once, as a person wants it; was it?
+
+        Where it fails again it is set aside for longer than before.
+        """
+        held = self.held(stream)
+        if held:
+            self._troubles[stream].held_until = self._clock.monotonic()
+        return held
+
     def unforeseen(self, stream: Stream, error: Exception) -> None:
         """An error that nobody foresaw came up in the stream. One in a row may be chance; three are not.
 
@@ -149,5 +160,7 @@ class Isolation:
             domain=stream[1],
             failures_count=trouble.failures or self._unforeseen[stream],
             retry_after_seconds=seconds,
+            kind="isolated",
+            next_step=next_step("isolated", *stream),
             **({"exc_info": error} if error is not None else {}),
         )

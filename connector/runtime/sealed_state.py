@@ -73,6 +73,14 @@ class Subject:
         """Any other value of this subject's."""
         return self._sealer.seal(self.account_id, field, plaintext)
 
+    def unseal(self, field: str, sealed: bytes) -> bytes:
+        """What `seal` was given.
+
+        Raises:
+            DataError: it was not sealed for this subject and field, or it was altered.
+        """
+        return self._sealer.unseal(self.account_id, field, sealed)
+
     def open(self, record: StateRecord) -> bytes:
         """The plaintext of a state value.
 

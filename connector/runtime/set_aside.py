@@ -15,16 +15,10 @@ from connector.domains.registry import DOMAINS
 from connector.links import Link
 from connector.ports import Damaged
 from connector.runtime.checkpoint import MAXIMUM_BEHIND
+from connector.runtime.held_words import next_step
 from connector.telemetry import logger
 
 STATUS: Final = "SET_ASIDE"
-ACCOUNT_STEP: Final = (
-    "nothing of it is read; put back the vault or journal that fits and restart, or `zindigi link remove` it and "
-    "connect the holder anew"
-)
-COMMAND_STEP: Final = (
-    "it is not tried again before the next start; make it anew, with the vault that the connector uses"
-)
 
 
 @dataclass(slots=True)
@@ -37,7 +31,13 @@ class SetAside:
     def add(self, account_id: str, reason: str) -> None:
         """Set an account aside, and say so once."""
         if account_id not in self.accounts:
-            logger(__name__).error("account_set_aside", account_id=account_id, reason=reason, next_step=ACCOUNT_STEP)
+            logger(__name__).error(
+                "account_set_aside",
+                account_id=account_id,
+                kind="set_aside",
+                reason=reason,
+                next_step=next_step("set_aside", account_id, ""),
+            )
         self.accounts[account_id] = reason
 
     def add_command(self, command_id: str, account_id: str, kind: str | None, reason: str) -> None:
@@ -49,7 +49,7 @@ class SetAside:
                 command=kind,
                 command_id=command_id,
                 reason=reason,
-                next_step=COMMAND_STEP,
+                next_step=next_step("command", account_id, ""),
             )
         self.commands[command_id] = reason
 

@@ -227,8 +227,12 @@ class ShardWorker:
                 self._board.forgive(account.account_id)
                 self._schedule_profile(account)
             self._read_anew(account, before)
-            if command.kind in DECISIONS:
+            if command.kind in DECISIONS and command.domain is not None:
+                if command.kind == "retry":
+                    self._isolation.release((account.account_id, command.domain))
                 self._read_soon(account, command.domain)
+                # What a profile does not list is decided when it is asked for.
+                self._schedule_profile(account)
 
         await self._commands.run(lambda account: self._modes(account, self._read_by), applied)
         self._adopt_cadence()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from typing import Any, Final
 
 import anyio
@@ -23,11 +23,12 @@ from connector.journal.kafka.partitions import (
     start_consumer,
     stop_consumer,
 )
-from connector.journal.kafka.topics import LINKS, require_topics
+from connector.journal.kafka.shard_state import StateReader
+from connector.journal.kafka.topics import LINKS, QUARANTINE, STATE, require_topics
 from connector.journal.link_codec import coded, encode_command
 from connector.journal.partition import shard_of
 from connector.links import Command, Link
-from connector.ports import Clock, Damaged, StoredEvent
+from connector.ports import Clock, Damaged, QuarantineRecord, StateRecord, StoredEvent
 
 _FOLLOW_POLL_MS: Final = 500
 _BUFFERED_RECORDS: Final = 5_000
@@ -42,6 +43,7 @@ class KafkaReader:
     """
 
     def __init__(self, options: KafkaOptions, clock: Clock) -> None:
+        self.shard_count = options.shard_count
         self._options = options
         self._patience = Patience(clock, options.transaction_timeout_seconds)
         self._watermarks = Watermarks(options)
@@ -85,6 +87,28 @@ class KafkaReader:
                 for record in sorted((one for many in records.values() for one in many), key=_place):
                     if wanted is None or record.key == wanted:
                         yield await self._stored(record)
+        finally:
+            await stop_consumer(consumer)
+
+    async def read_state(self, keys: Collection[str] | None = None) -> AsyncIterator[StateRecord]:
+        reading = StateReader(self._options, self._watermarks, self._options.topic(STATE), self._patience)
+        for shard in range(self._options.shard_count):
+            state = await reading.select(shard, keys)
+            for key, value in state.values.items():
+                yield StateRecord(key.decode(), value)
+
+    async def read_quarantine(self, keys: Collection[str] | None = None) -> AsyncIterator[QuarantineRecord]:
+        topic = self._options.topic(QUARANTINE)
+        partitions = [TopicPartition(topic, shard) for shard in range(self._options.shard_count)]
+        consumer = await start_consumer(self._options, committed=True)
+        try:
+            ends = await self._watermarks.high(partitions)
+            seek(consumer, await self._watermarks.beginning(partitions))
+            async for records in rounds_up_to(consumer, ends, self._patience):
+                for record in (one for many in records.values() for one in many):
+                    key = record.key.decode()
+                    if record.value is not None and (keys is None or key in keys):
+                        yield QuarantineRecord(key, record.value)
         finally:
             await stop_consumer(consumer)
 

@@ -7,7 +7,7 @@ every transaction; `shard/<p>/applied/<command id>` says when a command was appl
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -129,15 +129,26 @@ class StateReader:
         Raises:
             JournalError: the brokers do not answer, or a transaction hangs.
         """
+        return await self.select(shard, None)
+
+    async def select(self, shard: int, keys: Collection[str] | None) -> ShardState:
+        """As `read`, of `keys` only, where they are given; one that ends in `/` stands for all that begin with it.
+
+        Raises:
+            JournalError: the brokers do not answer, or a transaction hangs.
+        """
         partition = TopicPartition(self._topic, shard)
         state = ShardState(shard)
+        named = frozenset(key.encode() for key in keys or ())
+        below = tuple(key for key in named if key.endswith(b"/"))
         consumer = await start_consumer(self._options, committed=self.committed)
         try:
             ends = await self.ends(partition)
             seek(consumer, await self._watermarks.beginning([partition]))
             async for records in rounds_up_to(consumer, ends, self._patience):
                 for record in _of(records, partition):
-                    state.take(record.key, record.value)
+                    if keys is None or record.key in named or record.key.startswith(below):
+                        state.take(record.key, record.value)
         finally:
             await stop_consumer(consumer)
         return state

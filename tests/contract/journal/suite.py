@@ -27,6 +27,7 @@ from connector.ports import (
     Journal,
     JournalReader,
     LastCommit,
+    QuarantineRecord,
     Shard,
     StateRecord,
     StoredEvent,
@@ -350,6 +351,52 @@ class _Readers:
                 number = int(restored.get("account/transactions") or b"0")
                 assert number in {before, before + 1}
                 await self.require_whole(reader, number)
+
+    async def test_state_is_read_beside_its_owner_by_key_and_by_what_keys_begin_with(self, backend: Backend) -> None:
+        async with opened(backend) as (journal, reader):
+            for number in (0, SHARD):
+                shard = await journal.acquire(number)
+                for commit in (1, 2, 3, 4):
+                    await shard.commit(numbered_commit(number, commit))
+            await shard.commit(
+                only_state(5, StateRecord("accountant/lending", b"other"), StateRecord("account/x", None))
+            )
+            everything = [record async for record in reader.read_state()]
+            told = {"account/transactions", "account/lending", *(f"account/transactions/t/{one}" for one in (2, 3, 4))}
+            assert sorted(record.key for record in everything) == sorted([*told, *told, "accountant/lending"])
+            assert {record.value for record in everything if record.key == "account/lending"} == {b"4"}
+            for keys, expected in (
+                (("account/lending", "account/nothing"), ["account/lending"] * 2),
+                (("account/transactions/",), [f"account/transactions/t/{one}" for one in (2, 3, 4)] * 2),
+                (("accountant/", "account/transactions"), ["account/transactions"] * 2 + ["accountant/lending"]),
+                ((), []),
+            ):
+                found = [record.key async for record in reader.read_state(keys)]
+                assert sorted(found) == sorted(expected), keys
+            # The owner was not fenced by any of it.
+            await shard.commit(only_state(6, StateRecord("account/lending", b"6")))
+            assert b"6" in {record.value async for record in reader.read_state(["account/lending"])}
+
+    async def test_what_was_never_committed_is_no_state(self, backend: Backend) -> None:
+        async with opened(backend) as (journal, reader):
+            shard = await journal.acquire(SHARD)
+            await shard.commit(only_state(1, StateRecord("a/b", b"1")))
+            with pytest.raises(JournalError):
+                await shard.commit(only_state(3, StateRecord("a/b", b"3")))
+            assert [record async for record in reader.read_state()] == [StateRecord("a/b", b"1")]
+
+    async def test_quarantine_is_read_oldest_first(self, backend: Backend) -> None:
+        async with opened(backend) as (journal, reader):
+            assert [record async for record in reader.read_quarantine()] == []
+            shard = await journal.acquire(SHARD)
+            for number in (1, 2, 3):
+                await shard.commit(numbered_commit(SHARD, number))
+            other = (QuarantineRecord("other", b"o"),)
+            await shard.commit(Commit(SHARD, 4, (), (), quarantine=other))
+            mine = [QuarantineRecord("account", told) for told in (b"1", b"2", b"3")]
+            assert [record async for record in reader.read_quarantine()] == [*mine, *other]
+            assert [record async for record in reader.read_quarantine(["account"])] == mine
+            assert [record async for record in reader.read_quarantine(["accoun"])] == []
 
     async def require_whole(self, reader: JournalReader, commits: int) -> None:
         told = numbers_of(await events_of(reader))

@@ -234,6 +234,14 @@ class TestLinks:
         assert mine.split()[:4] == [ACCOUNT, "mine", "active", "loyalty"]
         assert "action_required (otp)" in other
 
+    def test_without_the_vault_s_key_the_list_says_that_it_does_not_know_what_is_held(self, zindigi: Zindigi) -> None:
+        linked()
+        code, out, err = zindigi("link", "list")
+        assert code == 0
+        assert out.splitlines()[1].split()[-2:] == ["?", "-"]
+        assert "What is held is not shown: no master key" in err
+        assert [json.loads(line)["held"] for line in zindigi("link", "list", "--json")[1].splitlines()] == [None, None]
+
     def test_list_json(self, zindigi: Zindigi) -> None:
         journal_with(Commit(0, 1, (), (), links=(a_link(ACCOUNT, ended=True),)))
         [line] = zindigi("link", "list", "--json")[1].splitlines()
@@ -259,14 +267,6 @@ class TestLinks:
         assert zindigi("link", "remove", "mine", "--wait-seconds", "0", stdin="y\n")[0] == exits.OK
         assert zindigi("link", "remove", "other", "--yes", "--wait-seconds", "0")[0] == exits.OK
         assert [command.account_id for command in pending()] == [ACCOUNT, OTHER]
-
-    def test_accept_removals_names_a_domain(self, zindigi: Zindigi) -> None:
-        linked()
-        assert zindigi("link", "accept-removals", "mine", "loyalty", "--wait-seconds", "0")[0] == 0
-        assert [(command.kind, command.domain) for command in pending()] == [("accept", "loyalty")]
-        code, _, err = zindigi("link", "accept-removals", "mine", "loyalti")
-        assert code == exits.USAGE
-        assert "did you mean loyalty?" in err
 
     def test_a_cadence_is_shown_changed_and_shown_before_it_is_applied(
         self, zindigi: Zindigi, monkeypatch: pytest.MonkeyPatch
@@ -318,7 +318,7 @@ class TestLinks:
         assert said in err
         assert pending() == []
 
-    @pytest.mark.parametrize("command", [("pause", "mine"), ("resume", "mine"), ("accept-removals", "mine", "loyalty")])
+    @pytest.mark.parametrize("command", [("pause", "mine"), ("resume", "mine"), ("remove", "mine", "--yes")])
     def test_a_removed_link_changes_no_more(self, zindigi: Zindigi, command: tuple[str, ...]) -> None:
         journal_with(Commit(0, 1, (), (), links=(replace(a_link(ACCOUNT), removed=True),)))
         code, _, err = zindigi("link", *command)

@@ -138,3 +138,22 @@ def test_of_a_write_that_cannot_be_divided_lifecycle_is_never_held() -> None:
         # It comes first, so that nothing else is committed meanwhile.
         shard.turn([frozenset({told, closing})])
     assert held(shard, [told, closing]) == {closing}
+
+
+def test_one_that_is_released_is_tried_at_once_and_held_for_longer_if_it_fails() -> None:
+    bad, good = stream("bad"), stream("good")
+    shard = Shard({bad})
+    shard.work([bad, good])
+    assert not shard.isolation.release(good)
+    assert shard.isolation.release(bad)
+    assert held(shard, [bad, good]) == set()
+    failures = shard.failures
+    shard.work([bad, good])
+    assert shard.failures == failures + 1, "one try"
+    assert held(shard, [bad, good]) == {bad}
+    shard.clock.jump(FIRST_HOLD_SECONDS)
+    assert held(shard, [bad, good]) == {bad}
+    assert shard.isolation.release(bad)
+    shard.poisoned.clear()
+    shard.work([bad, good])
+    assert bad in shard.done
