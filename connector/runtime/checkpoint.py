@@ -161,11 +161,23 @@ def _run_status(
     late = DOMAINS[domain].per_bank_account and timetable.profile_overdue(account, now)
     overdue = [late or timetable.overdue(account, resource, now) for resource in wanted]
     unread = [account.resource(domain, resource.name).read_at is None for resource in wanted]
-    if not wanted or any(one and (live or is_late) for one, is_late in zip(unread, overdue, strict=True)):
+    if (
+        not wanted
+        or _bank_accounts_unknown(account, domain)
+        or any(one and (live or is_late) for one, is_late in zip(unread, overdue, strict=True))
+    ):
         return "NOT_READY"
     if any(overdue):
         return "STALE"
     return "LIVE" if live else "SNAPSHOT"
+
+
+def _bank_accounts_unknown(account: AccountMemory, domain: str) -> bool:
+    """Is there a bank account that nobody could name? A login without any, or with a row that cannot be read."""
+    profile = account.profile
+    if profile is None or not DOMAINS[domain].per_bank_account:
+        return False
+    return not profile.bank_accounts or profile.unreadable_accounts > 0
 
 
 def _doubt(account: AccountMemory, domain: str) -> str | None:
