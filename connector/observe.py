@@ -183,7 +183,9 @@ def observe(known: Known, read: Read, trust: Trust = NO_TRUST) -> Observation:
     emptied = covered > 0 and len(missing) == covered and not nameless
     doubted = emptied and not trust.emptiness and len(missing) > trust.entries
     late = sighting.late
-    if late and (doubted or _is_mass(len(late), len(candidates), trust)):
+    # Where each answer is the whole value, new parts have any key; that their ids moved shows in what vanishes, too.
+    of_feed = known.kind.window is not None or _is_mass(len(missing), len(candidates), trust)
+    if late and (doubted or (of_feed and _is_mass(len(late), len(candidates), trust))):
         sighting.withhold(late)
     else:
         late = frozenset()

@@ -35,8 +35,8 @@ async def newest() -> dict[int, dict]:
 
 for partition, checkpoint in sorted(asyncio.run(newest()).items()):
     for one in checkpoint["domains"]:
-        amended = one["reconciled_until"] or "(not yet)"
-        print(f"partition {partition}, {one['domain']}: nothing new is missing up to {one['polled_until']}", end="; ")
+        new, amended = (one[name] or "(not yet)" for name in ("polled_until", "reconciled_until"))
+        print(f"partition {partition}, {one['domain']}: nothing new is missing up to {new}", end="; ")
         print(f"no amendment, late entry or removal up to {amended}")
     for one in checkpoint["behind"]:
         since = one["polled_until"] or "(never)"

@@ -266,7 +266,7 @@ async def test_what_is_set_aside_in_the_first_sync_outlives_the_window_and_is_to
     tmp_path: Path, place: Backend
 ) -> None:
     """Far beyond the window, where everything else is let go at once: owed is owed."""
-    async with World.open(tmp_path, "lockstep", place=place, journal=partial(limited, 430)) as world:
+    async with World.open(tmp_path, "lockstep", place=place, journal=partial(limited, 436)) as world:
         await world.link("adult")
         journal = world.journal._inner  # type: ignore[attr-defined]
         async with world.working() as worker:
