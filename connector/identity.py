@@ -213,7 +213,7 @@ class _Resolution:
 
     def _aliases(self, speaking: Mapping[str, str], detached: Mapping[str, set[str]]) -> dict[str, tuple[str, ...]]:
         taken = dict(self.aliases)
-        aliases = {}
+        aliases: dict[str, tuple[str, ...]] = {}
         for name, entity_id in sorted(speaking.items()):
             if name in self.reused:
                 aliases[entity_id] = ()
