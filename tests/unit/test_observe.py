@@ -87,6 +87,19 @@ def test_a_snapshot_obeys_the_same_rule() -> None:
     assert resource.read(whole)[0] == [("d", "a")]
 
 
+def test_a_snapshot_takes_many_new_parts_whose_keys_are_older_than_others() -> None:
+    """A loan of many instalments, while another one ends later."""
+    parts = [line(f"p{number:02d}", number) for number in range(40)]
+    whole = replace(known(C).kind, window=None)
+    facts = replace(known(*parts[:2], C), kind=whole, joined_to=BookingKey(2**62, "z"))
+    seen = observe(facts, Read(Depth.WHOLE, entries(C, *parts), complete=True))
+    assert seen.suspicion.held is None
+    assert len(seen.believed) == 41
+    # The same number in a feed is what a renumbering looks like.
+    feed = observe(replace(facts, kind=known(C).kind), sweep(C, *parts))
+    assert feed.suspicion.held == "mass_creation"
+
+
 # ── A removal too big to believe ────────────────────────────────────────────────────────────────────────────────────
 
 MANY = [line(f"n{number:03d}", number) for number in range(60)]
