@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +15,7 @@ from hypothesis import strategies as st
 
 from connector.diff import Change, apply, diff, visible
 from connector.domains.model import Entry, Record, Unreadable
-from connector.events import event_id
+from connector.events import Provenance, Sighting, event_id
 from connector.observe import Depth, Known, Read, observe
 from connector.state import EntityState
 from tests.properties.bank import NEWEST_FIRST, Bank, Line, transaction
@@ -175,14 +178,14 @@ def test_versions_of_an_entity_have_no_gap_whatever_it_goes_through(notes: list[
     ops = "".join(change.op or "-" for change in changes)
     assert "cc" not in ops.replace("u", "")
     assert "dd" not in ops.replace("u", "")
-    assert len({event_id("acc", "transactions", "r", "x", change.after.version) for change in changes}) == len(changes)
+    assert len({named(("acc", "transactions", "r", "x", change.after.version)) for change in changes}) == len(changes)
 
 
 def test_there_and_back_are_three_different_events() -> None:
     a, b = transaction(Line("x", 1, note=1)), transaction(Line("x", 1, note=2))
     changes = changes_of([a, b, a])
     assert [(change.op, change.after.version) for change in changes] == [("c", 1), ("u", 2), ("u", 3)]
-    assert len({event_id("acc", "transactions", "r", "x", change.after.version) for change in changes}) == 3
+    assert len({named(("acc", "transactions", "r", "x", change.after.version)) for change in changes}) == 3
 
 
 def test_an_entity_that_returns_continues_its_versions() -> None:
@@ -191,12 +194,20 @@ def test_an_entity_that_returns_continues_its_versions() -> None:
     assert [(change.op, change.after.version) for change in changes] == [("c", 1), ("d", 2), ("c", 3)]
 
 
+def named(parts: tuple[Any, ...]) -> str:
+    """The id of a change by account, domain, resource, entity and version."""
+    account, domain, resource, entity_id, version = parts
+    source = Provenance("app-session", "bank", "2", "1", "live")
+    sighting = Sighting(account, domain, resource, datetime(2026, 6, 1, tzinfo=UTC), "consent", source, "0" * 16)
+    return event_id(sighting, entity_id, str(version))
+
+
 parts = st.tuples(*[st.text(max_size=6)] * 4, st.integers(0, 2**62))
 
 
 @given(parts, parts)
 def test_event_ids_are_as_different_as_what_they_name(one: tuple[str, ...], other: tuple[str, ...]) -> None:
-    check_identity(event_id, one, other)
+    check_identity(lambda *parts: named(parts), one, other)
 
 
 def check_identity(rule: Callable[..., str], one: tuple[str, ...], other: tuple[str, ...]) -> None:
@@ -206,7 +217,7 @@ def check_identity(rule: Callable[..., str], one: tuple[str, ...], other: tuple[
 
 @given(parts, st.integers(1, 6))
 def test_moving_a_border_between_parts_gives_another_id(one: tuple[str, ...], cut: int) -> None:
-    check_border(event_id, one, cut)
+    check_border(lambda *parts: named(parts), one, cut)
 
 
 def check_border(rule: Callable[..., str], one: tuple[str, ...], cut: int) -> None:
@@ -218,7 +229,7 @@ def check_border(rule: Callable[..., str], one: tuple[str, ...], cut: int) -> No
 
 def test_the_law_of_identity_notices_parts_without_lengths() -> None:
     def joined(*parts: object) -> str:
-        return event_id("".join(map(str, parts)), "", "", "", 0)
+        return named(("".join(map(str, parts)), "", "", "", 0))
 
     @given(parts, st.integers(1, 6))
     def law(one: tuple[str, ...], cut: int) -> None:
@@ -229,8 +240,11 @@ def test_the_law_of_identity_notices_parts_without_lengths() -> None:
 
 
 def test_event_ids_are_stable() -> None:
-    # printf '\\0\\0\\0\\3acc…' | sha256sum
-    assert event_id("acc", "transactions", "transactions/1", "t1", 1) == "c8d08c7cb1d1507e72cb4ba630b94c58"
+    # printf '\\0\\0\\0\\x10' '0000000000000000' '\\0\\0\\0\\x0b' 'app-session' … | sha256sum
+    parts = ["0" * 16, "app-session", "acc", "transactions", "transactions/1", "t1", "1"]
+    framed = b"".join(len(part).to_bytes(4, "big") + part.encode() for part in parts)
+    expected = hashlib.sha256(framed).hexdigest()[:32]
+    assert named(("acc", "transactions", "transactions/1", "t1", 1)) == expected == "b9987911efb54654b0ac17bbec5077bc"
 
 
 @settings(max_examples=25)
