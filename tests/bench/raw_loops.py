@@ -96,6 +96,7 @@ def _writer(schema: Any) -> Callable[[dict[str, Any]], bytes]:
     return encode
 
 
+_BRANCH = "0" * 16
 _NAMESPACE = "pk.zindigi.transactions"
 _SOURCE = {"route": "app-session", "backend": "bank", "api_version": "v2", "parser_version": "1", "mode": "backfill"}
 
@@ -130,11 +131,12 @@ def _envelope(account_id: str, item_id: str, effective: Any, observed: Any, stat
         "consent_id": "",
         "source": _SOURCE,
         "after": state,
+        "epoch": _BRANCH,
     }
 
 
 def _headers(item_id: str, account_id: str, observed: str) -> tuple[tuple[str, bytes], ...]:
-    """The eight CloudEvents headers of every event."""
+    """The headers of every event: CloudEvents, and where it stands."""
     return (
         ("ce_specversion", b"1.0"),
         ("ce_id", item_id.encode()),
@@ -144,6 +146,8 @@ def _headers(item_id: str, account_id: str, observed: str) -> tuple[tuple[str, b
         ("ce_time", observed.encode()),
         ("content-type", b"application/avro"),
         ("sequence", b"1"),
+        ("commit", b"1"),
+        ("epoch", _BRANCH.encode()),
     )
 
 

@@ -103,19 +103,9 @@ def later(tmp_path: Path) -> Path:
 def of_version_1_with_a_purpose() -> list[Any]:
     events = [{"topic": name, **respelled(kept["event"])} for name, samples in OLD for kept in samples.values()]
     for event in events:
-        event.setdefault("epoch", None)
         loan = (event["after"] or {}).get("loan")
         if loan is not None:
             loan["purpose"] = None
-        for side in (event["before"], event["after"]):
-            if side is not None and side.get("transaction") is not None:
-                # Transactions have come to name their parties since.
-                side["transaction"]["party"] = None
-            if side is not None and side.get("checkpoint") is not None:
-                # Checkpoints have come to vouch by domain.
-                side["checkpoint"]["domains"] = []
-                side["checkpoint"].setdefault("epoch", None)
-                side["checkpoint"].setdefault("chain_tip", None)
     return events
 
 

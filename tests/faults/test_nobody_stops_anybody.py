@@ -374,7 +374,7 @@ async def test_an_account_refused_for_a_day_holds_nobody_else_and_is_asked_again
 @pytest.mark.anyio
 async def test_a_wrong_vault_refuses_the_start_and_fences_nobody(world: World) -> None:
     await read_all(world)
-    before = journal_of(world).execute("SELECT epoch FROM shards").fetchall()
+    before = journal_of(world).execute("SELECT fence FROM shards").fetchall()
     other = await SqliteVault.open(world.directory / "other.db", MASTER_KEY)
     try:
         with pytest.raises(ConfigurationError, match=r"other\.db knows none of the 2 accounts"):
@@ -385,7 +385,7 @@ async def test_a_wrong_vault_refuses_the_start_and_fences_nobody(world: World) -
         await require_fitness(world.reader, other, vault_name="other.db", journal_name="journal.db")
     finally:
         await other.close()
-    assert journal_of(world).execute("SELECT epoch FROM shards").fetchall() == before
+    assert journal_of(world).execute("SELECT fence FROM shards").fetchall() == before
 
 
 @pytest.mark.anyio

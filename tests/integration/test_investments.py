@@ -13,6 +13,7 @@ from connector.domains.investments import INVESTMENTS
 from connector.observe import Depth
 from connector.runtime.shard_worker import ShardWorker
 from connector.sandbox.investments.market import next_trading_day
+from connector.window import OVERLAP_ENTRIES
 from tests.support.virtual_clock import VirtualClock
 from tests.support.world import World, people
 
@@ -106,7 +107,11 @@ async def test_a_restated_value_is_found_the_newest_at_once_and_an_older_one_by_
         [nav] = [resource for resource in account.resources.values() if resource.kind.name == "nav"]
         books = world.bank.life(WHO).investments
         fund = books.holdings[FUND].instrument
-        newest = max(books.navs[fund.id])
+        newest, oldest = max(books.navs[fund.id]), min(books.navs[fund.id])
+        for number in range(1, OVERLAP_ENTRIES + 3):
+            value = books.navs[fund.id][oldest].value
+            books.publish(fund, oldest - timedelta(days=number), value, world.bank.ledger_now())
+        await worker.polls.poll(account, nav, worker.commits, Depth.RECONCILE)
         known = len(await world.told("investments"))
 
         async def restated(day: Any, depth: Depth) -> list[str]:

@@ -108,6 +108,8 @@ async def issue_while_the_last_backfill_is_on_its_way(
         [account] = [account for account in worker.accounts.values() if account.link is not None]
         cards = Job(account.account_id, "cards", "cards")
         await start(Job(account.account_id, "", PROFILE))
+        # Whose profile it is, is committed before anything else is read.
+        await clock.advance(1)
         await start(cards)
         await clock.advance(1)
         for job in activities(worker)[:-1]:

@@ -64,7 +64,7 @@ async def quarantined(world: World) -> set[Stream]:
     """The streams that the last checkpoint calls quarantined."""
     told = [event for _, event in await world.events("lifecycle") if event["event_type"] == "Checkpoint"]
     behind: list[dict[str, Any]] = told[-1]["after"]["checkpoint"]["behind"]
-    return {(row["account_id"], row["domain"]) for row in behind if row["status"] == "QUARANTINED"}
+    return {(row["account_id"], row["domain"]) for row in behind if row["status"] == "ISOLATED"}
 
 
 async def test_all_others_go_on_and_the_poisoned_one_once_it_can(world: World) -> None:

@@ -277,7 +277,10 @@ REFRESH_REFUSALS: list[tuple[httpx.Response, str]] = [
 
 FIREWALL_PAGE = b"<html><body>planted: your request was blocked</body></html>"
 NOT_ABOUT_THE_SESSION: list[httpx.Response] = [
-    *(httpx.Response(status, content=FIREWALL_PAGE) for status in (302, 400, 401, 403, 404, 423, 426, 451, 500, 503, 520)),
+    *(
+        httpx.Response(status, content=FIREWALL_PAGE)
+        for status in (302, 400, 401, 403, 404, 423, 426, 451, 500, 503, 520)
+    ),
     *(httpx.Response(status) for status in (401, 403)),
     httpx.Response(200, content=FIREWALL_PAGE),
     reply(401, {"error": "unauthorized"}),
@@ -308,7 +311,7 @@ async def test_what_is_not_about_the_session_leaves_it_alive(bench: Bench, answe
 
 async def test_refreshes_that_fail_come_further_and_further_apart(bench: Bench) -> None:
     bench.hold_session(expires_in_seconds=0)
-    bench.bank.add("POST", "/auth/refresh", *[FIREWALL_PAGE] * 100)
+    bench.bank.add("POST", "/auth/refresh", *[httpx.Response(403, content=FIREWALL_PAGE)] * 100)
     for _ in range(3600):
         with pytest.raises(UnavailableError):
             await fetch(bench)
