@@ -83,7 +83,8 @@ class Original:
                 yield subject.entity_record(domain, renamed(resource), moved.entity_id, encode_entity(domain, moved))
         for domain, head in self.heads.items():
             resources = {renamed(name): meta for name, meta in head.resources.items()}
-            moved_head = replace(head, commit_number=commit_number, epoch=epoch, resources=resources)
+            # A clone's holder is pinned by the clone's own key, with its first profile.
+            moved_head = replace(head, commit_number=commit_number, epoch=epoch, resources=resources, holder_token=None)
             yield subject.head_record(domain, moved_head)
 
 
