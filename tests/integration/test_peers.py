@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 from connector.avro import decode_entity
@@ -129,6 +130,10 @@ async def test_the_second_run_finds_everything_once_and_idle_polls_write_nothing
         # The first head read after a change has a new head page to look at; from then on nothing moves.
         await read_all(worker, Depth.HEAD)
         monkeypatch.setattr(packing, "decode_entity", counting)
+        # How far the last commit has come is noted in the vault a moment after it.
+        with anyio.fail_after(60):
+            while (await world.vault.marks())[0].number < worker.commits.branch.position.number:
+                await world.clock.sleep(0.05)
         before, events_before = await fingerprint(world), len(await world.events())
         calls_before, unchanged_before = len(world.transport.calls), worker.polls.counts.unchanged
         for _ in range(5):
