@@ -178,8 +178,9 @@ def observe(known: Known, read: Read, trust: Trust = NO_TRUST) -> Observation:
     suspected = replace(suspected, appeared=frozenset())
     nameless = any(isinstance(entry, Unreadable) and entry.entity_id is None for entry in read.entries)
     candidates = [entity for entity in known.entities.values() if entity.status == "live" and is_entry(entity)]
-    missing = _missing(candidates, sighting, _lowest(known, read))
-    covered = len(candidates) - _uncovered(candidates, sighting, _lowest(known, read))
+    lowest = _lowest(known, read)
+    missing = _missing(candidates, sighting, lowest)
+    covered = len(candidates) - _uncovered(candidates, sighting, lowest)
     emptied = covered > 0 and len(missing) == covered and not nameless
     doubted = emptied and not trust.emptiness and len(missing) > trust.entries
     late = sighting.late
