@@ -13,10 +13,13 @@ from typing import Final, Literal
 
 from connector.cadence import Mode
 from connector.consent import Consent
+from connector.state import Decision
 
 CommandKind = Literal["connect", "pause", "resume", "remove", "cadence", "accept", "reject", "retry"]
 DECISIONS: Final[frozenset[CommandKind]] = frozenset({"accept", "reject", "retry"})
 """Kinds of commands that are about what is held back; they leave the link as it is."""
+DECIDED: Final[Mapping[CommandKind, Decision]] = {"accept": "accepted", "reject": "rejected"}
+"""What somebody has said once such a command is applied."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,15 +49,21 @@ def command_id() -> str:
 
 
 async def wait_for(reader: JournalReader, command: Command, wait_seconds: float) -> None:
-    """Give a running connector a moment to apply a command."""
+    """Give a running connector a moment to apply a command, and say whether it has."""
+    if await applied(reader, command, wait_seconds):
+        say("Done: the connector has applied it.")
+
+
+async def applied(reader: JournalReader, command: Command, wait_seconds: float) -> bool:
+    """Does a running connector apply a command within that time? Where it does not, that is said."""
     clock = SystemClock()
     deadline = clock.monotonic() + wait_seconds
     while await reader.command_pending(command.command_id):
         if clock.monotonic() >= deadline:
             say("Recorded. It is applied as soon as the connector runs (`zindigi run`).")
-            return
+            return False
         await clock.sleep(_WAIT_STEP_SECONDS)
-    say("Done: the connector has applied it.")
+    return True
 
 
 def find_link(links: Mapping[str, Link], account: str) -> Link:

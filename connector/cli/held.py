@@ -8,14 +8,14 @@ from typing import Annotated
 import anyio
 from cyclopts import App, Parameter
 
-from connector.cli.commanding import Account, Json, Wait, Yes, command_id, domains_named, wait_for
+from connector.cli.commanding import Account, Json, Wait, Yes, applied, command_id, domains_named
 from connector.cli.exits import DeclinedError, UsageError
 from connector.cli.held_view import Desk, in_resource
 from connector.cli.prompts import agree, say
 from connector.cli.screen import show_json, show_table
 from connector.cli.settings_flags import SettingsFlags
 from connector.clock import SystemClock
-from connector.links import Command, CommandKind
+from connector.links import DECIDED, Command, CommandKind
 from connector.runtime.held_things import Thing
 from connector.runtime.held_words import DECIDABLE, RETRYABLE, effect, entries_of
 
@@ -253,7 +253,7 @@ def _decide(
     """Say what will be done to what is held now, ask, and have it done to that and nothing else."""
     [named] = domains_named([domain])
     effective = (flags or SettingsFlags()).load()
-    decision = f"{kind}ed"
+    decision = DECIDED[kind]
 
     async def deciding() -> None:
         async with Desk.open(effective) as desk:
@@ -296,7 +296,22 @@ async def _of_domain(desk: Desk, account_id: str, domain: str, resource: str | N
 
 
 async def _send(desk: Desk, commands: Sequence[Command], wait_seconds: float) -> None:
-    """Append the commands, and give a running connector a moment to apply them: in order, so the last tells."""
+    """Append the commands, and give a running connector a moment to apply them: in order, so the last tells.
+
+    Raises:
+        DeclinedError: what they were about went away, or was set aside, before they were applied.
+    """
     for command in commands:
         await desk.reader.append_command(command)
-    await wait_for(desk.reader, commands[-1], wait_seconds)
+    if not await applied(desk.reader, commands[-1], wait_seconds):
+        return
+    undecided = [
+        f"{thing.resource or thing.domain}: {thing.words}"
+        for command in commands
+        if command.kind in DECIDED
+        for thing in in_resource(await desk.things(command.account_id), command.domain or "", command.resource)
+        if thing.decision != DECIDED[command.kind] and thing.kind in {*DECIDABLE, "isolated"}
+    ]
+    if undecided:
+        raise DeclinedError("not decided, for it changed meanwhile: " + "; ".join(undecided))
+    say("Done: the connector has applied it.")

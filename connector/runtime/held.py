@@ -13,15 +13,14 @@ from connector.diff import Change, diff
 from connector.domains.model import Domain, Feed, ResourceKind
 from connector.domains.registry import DOMAINS
 from connector.events import Provenance
-from connector.links import Command
+from connector.links import DECIDED, Command
 from connector.runtime.memory import AccountMemory, holds
 from connector.runtime.packing import Opened
 from connector.runtime.writes import Write
-from connector.state import Decision, Held, ResourceMeta
+from connector.state import Held, ResourceMeta
 from connector.window import Reach
 
 _NOTHING_GOES = Reach(hole=True)
-_DECISIONS: dict[str, Decision] = {"accept": "accepted", "reject": "rejected"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +34,7 @@ class Occasion:
 def decided(account: AccountMemory, command: Command, occasion: Occasion) -> list[Write]:
     """What an `accept` or `reject` changes: only what is held at this moment, in the resources that it names."""
     domain = DOMAINS.get(command.domain or "")
-    decision = _DECISIONS.get(command.kind)
+    decision = DECIDED.get(command.kind)
     if domain is None or decision is None:
         return []
     found = []

@@ -71,7 +71,8 @@ class Lifecycle:
             writes.append(self._bare(account, (command.command_id,), (wanted,)))
             if command.kind == "connect" and wanted.consent is not None:
                 writes = [replace(write, consent_id=wanted.consent.consent_id) for write in writes]
-            writes += decided(account, command, self._occasion())
+            if not self._commits.isolation.held((account.account_id, command.domain or "")):
+                writes += decided(account, command, self._occasion())
             try:
                 await self._commits.submit(*writes)
             finally:

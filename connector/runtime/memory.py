@@ -130,6 +130,9 @@ class AccountMemory:
         stream = self.stream(domain)
         if name not in stream.resources:
             meta = stream.head.resources.get(name, ResourceMeta())
+            if meta.quarantined_count:
+                # What could not be understood before the start may be understood by now: it is looked at again.
+                meta = meta.due_again()
             stream.resources[name] = ResourceMemory(Packed(domain), meta)
         return stream.resources[name]
 

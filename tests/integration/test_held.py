@@ -11,11 +11,14 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, cast
 
+import anyio
 import anyio.to_thread
 import pytest
 
 from connector.cli import exits, settings_flags
 from connector.cli.main import execute
+from connector.domains.model import Entry, Unreadable
+from connector.ports import Page
 from connector.runtime.isolation import UNFORESEEN_BEFORE_HOLDING
 from connector.runtime.shard_worker import ShardWorker
 from tests.contract.journal.backends import Backend, KafkaBackend
@@ -41,6 +44,7 @@ class Altered:
         self._source = source
         self.pages: Callable[[Any, bytes], bytes] = lambda _, body: body
         self.profile: Callable[[Any], Any] = lambda profile: profile
+        self.understood: Callable[[Any, Page], Page] = lambda _, page: page
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._source, name)
@@ -49,6 +53,9 @@ class Altered:
         page = await self._source.fetch_page(resource, request)
         body = page.body and self.pages(resource, page.body)
         return page if body == page.body else replace(page, body=body, digest=sha256(body).digest(), etag=None)
+
+    async def understand(self, resource: Any, body: bytes) -> Page:
+        return self.understood(resource, await self._source.understand(resource, body))
 
     async def fetch_profile(self, account_id: str, etag: str | None = None) -> Any:
         del etag
@@ -179,6 +186,35 @@ async def test_what_is_rejected_stays_held_and_is_not_asked_again(world: World, 
 
 
 @pytest.mark.anyio
+async def test_nothing_is_said_to_be_done_that_was_not(world: World, zindigi: Zindigi, log: Log) -> None:
+    [account_id] = world.msisdn_of
+    outcome: list[tuple[int, str, str]] = []
+
+    async def accept() -> None:
+        outcome.append(await zindigi("held", "accept", HOLDER, "transactions", "--yes", "--wait-seconds", "60"))
+
+    async with world.working() as worker:
+        await worker.sweep()
+        world.mutate(holder=HOLDER, domain="transactions", op="remove", age_days=14, count=MASS)
+        await look(world, worker, times=3)
+        async with anyio.create_task_group() as deciding:
+            deciding.start_soon(accept)
+            while not await world.reader.pending_commands():  # noqa: ASYNC110  another thread's doing
+                await anyio.sleep(0.01)
+            # Between the question and the answer the stream is set aside.
+            for _ in range(UNFORESEEN_BEFORE_HOLDING):
+                worker.commits.isolation.unforeseen((account_id, "transactions"), OSError())
+            await worker.apply_commands()
+        [(code, _, err)] = outcome
+        assert code == exits.FAILURE
+        assert "not decided, for it changed meanwhile" in err
+        assert "Done" not in err
+        log.truncate(0)
+        log.seek(0)
+        assert [thing["decision"] for thing in await listed(zindigi)] == [None]
+
+
+@pytest.mark.anyio
 async def test_a_mass_creation_is_held_and_told_once_accepted(world: World, zindigi: Zindigi, log: Log) -> None:
     async with world.working() as worker:
         await worker.sweep()
@@ -283,6 +319,33 @@ async def test_an_unreadable_entry_is_listed_by_field_and_reason_and_told_by_a_r
         code, _, err = await zindigi("held", "retry", HOLDER, "transactions")
         assert code == exits.USAGE
         assert "waits to be tried again" in err
+
+
+@pytest.mark.anyio
+async def test_what_another_release_understands_is_told_after_a_start(world: World, zindigi: Zindigi) -> None:
+    """The bank shows the same bytes; nobody asks for a retry."""
+    source = cast("Altered", world.source)
+
+    def without_the_third(resource: Any, page: Page) -> Page:
+        if resource.domain != "transactions" or len(page.entries) < 3:
+            return page
+        third = page.entries[2]
+        assert isinstance(third, Entry)
+        unreadable = Unreadable(third.raw_digest, "amount: not of this release", third.record.entity_id)
+        return replace(page, entries=(*page.entries[:2], unreadable, *page.entries[3:]))
+
+    source.understood = without_the_third
+    async with world.working() as worker:
+        await worker.sweep()
+        await look(world, worker, times=2)
+        assert {thing["kind"] for thing in await listed(zindigi)} == {"quarantined"}
+        source.understood = lambda _, page: page
+        await look(world, worker, times=2)
+        assert {thing["kind"] for thing in await listed(zindigi)} == {"quarantined"}, "the same bytes are not parsed"
+    async with world.working() as worker:
+        await look(world, worker, times=2)
+        assert await listed(zindigi) == []
+        await world.assert_sound(lockstep=True)
 
 
 async def decide_retry(zindigi: Zindigi, worker: ShardWorker) -> str:
