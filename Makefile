@@ -17,7 +17,7 @@ FIND_PYTHON := for candidate in python3.11 python3 python3.12 python3.13 python3
 		echo $$candidate; break; fi; done
 
 .DEFAULT_GOAL := help
-.PHONY: help demo kafka registry brokertests bench test proof lint types imports schemas documents format lock clean $(SUITES)
+.PHONY: help demo kafka registry brokertests bench test proof soak lint types imports schemas documents format lock clean $(SUITES)
 
 help: ## list what can be made
 	@echo "make TARGET, one of:"
@@ -40,10 +40,13 @@ bench: $(VENV)/dev.stamp ## benchmarks, as ratios to raw loops over the same lib
 	@$(BIN)/python -m tests.bench $(BENCH)
 
 test: lint types imports schemas ## every check but the long proofs; ends with pytest's closing line
-	@$(PYTEST) -n $(WORKERS) -m "not proof"
+	@$(PYTEST) -n $(WORKERS) -m "not proof and not soak"
 
 proof: $(VENV)/dev.stamp ## the long proofs: many seeds
-	@$(PYTEST) -n $(WORKERS) -m proof
+	@$(PYTEST) -n $(WORKERS) -m "proof and not soak"
+
+soak: $(VENV)/dev.stamp ## an hour and more: many more kills, many more hostile lives (SEEDS=n of each)
+	@ADVERSARY_SEEDS=$(or $(SEEDS),40) $(PYTEST) -n $(WORKERS) tests/crash/test_sigkill.py tests/adversary/test_machine.py -m "proof or soak"
 
 lint: $(VENV)/dev.stamp ## ruff: rules and format
 	@$(BIN)/ruff check .
@@ -62,7 +65,7 @@ documents: $(VENV)/dev.stamp ## write what is made from the code: docs/cli.md, d
 	@$(BIN)/python -m tests.docs.write
 
 $(SUITES): $(VENV)/dev.stamp
-	@$(PYTEST) -n $(WORKERS) -m "not proof" tests/$@
+	@$(PYTEST) -n $(WORKERS) -m "not proof and not soak" tests/$@
 
 format: $(VENV)/dev.stamp ## put the code into its format
 	@$(BIN)/ruff check --fix .

@@ -35,8 +35,8 @@ from connector.sandbox.oracle import Verdict
 from connector.settings import Settings
 
 LIVE_SECONDS = 20.0
-FIRST_SYNC_SECONDS = 60.0
-SETTLE_SECONDS = 60.0
+FIRST_SYNC_SECONDS = 300.0
+SETTLE_SECONDS = 300.0
 LOOK_SECONDS = 0.1
 SHOWN_A_SECOND = 6
 """Events shown a second at the most: a person is watching."""

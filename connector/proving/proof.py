@@ -19,7 +19,7 @@ from connector.proving.rig import LOOK_SECONDS, Rig, RigError
 from connector.sandbox.oracle import Verdict, judge
 
 TOPICS = (*DOMAINS, LIFECYCLE)
-SETTLE_SECONDS = 60.0
+SETTLE_SECONDS = 300.0
 COMPLETE_READS = 3
 """Two prove a removal, and by the next the bank knows that the second arrived: it can then claim all that was read."""
 
@@ -39,14 +39,16 @@ async def prove(rig: Rig, *, settled: bool = True, lockstep: bool = False) -> Ve
     return judge(truth, await read_journal(rig), rig.msisdn_of, settled=settled, lockstep=lockstep)
 
 
-async def wait_settled(rig: Rig, *, within_seconds: float = SETTLE_SECONDS) -> None:
-    """Until checkpoints of all shards vouch for everything that a bank at rest shows; it must stand still by now.
+async def wait_settled(rig: Rig, *, within_seconds: float = SETTLE_SECONDS, since: datetime | None = None) -> None:
+    """Until checkpoints of all shards vouch for everything that a bank at rest shows.
+
+    It must stand still `since` then: since now, where that is not said.
 
     Raises:
         RigError: the connector ended by itself.
         TimeoutError: a holder is not logged in, or the connector did not come to rest in time.
     """
-    since = SystemClock().now()
+    since = since or SystemClock().now()
     with anyio.fail_after(within_seconds):
         while not (await _served(rig) and await _reconciled(rig, since)):
             if rig.connector is not None and rig.connector.returncode is not None:

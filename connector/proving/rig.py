@@ -29,10 +29,10 @@ from connector.domains.registry import DOMAINS
 from connector.errors import ConnectorError
 from connector.settings import Settings, load_settings
 
-STARTING_SECONDS = 30.0
-LOGIN_SECONDS = 60.0
-ENDING_SECONDS = 15.0
-ANSWER_SECONDS = 30.0
+STARTING_SECONDS = 120.0
+LOGIN_SECONDS = 240.0
+ENDING_SECONDS = 120.0
+ANSWER_SECONDS = 120.0
 CLIENT_LOST_CALLS = 3
 LOOK_SECONDS = 0.05
 KAFKA_SHARDS = 2

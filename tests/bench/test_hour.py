@@ -44,6 +44,7 @@ async def measuring(directory: Path) -> AsyncIterator[tuple[hour.Measuring, Runn
                 yield hour.Measuring(task, worker, options, lambda work, *arguments: work(*arguments)), bank, journal
 
 
+@pytest.mark.proof
 def test_what_was_not_idle_is_no_measurement(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with measuring(tmp_path) as (measured, bank, _):
@@ -55,6 +56,7 @@ def test_what_was_not_idle_is_no_measurement(tmp_path: Path) -> None:
     anyio.run(scenario)
 
 
+@pytest.mark.proof
 def test_a_bank_that_changed_before_its_hour_is_no_measurement(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with measuring(tmp_path) as (measured, bank, journal):
@@ -65,6 +67,7 @@ def test_a_bank_that_changed_before_its_hour_is_no_measurement(tmp_path: Path) -
     anyio.run(scenario)
 
 
+@pytest.mark.proof
 def test_changes_that_no_event_tells_of_are_no_measurement(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def scenario() -> None:
         async with measuring(tmp_path) as (measured, _, journal):

@@ -18,6 +18,7 @@ from tests.bench.__main__ import SUBJECTS
 from tests.bench.linked import Place
 from tests.bench.rig import Rig, Scale
 from tests.bench.table import WIDTH
+from tests.support.proofs import quickly
 
 TINY = Scale(
     rounds=1,
@@ -58,7 +59,7 @@ def rig(tmp_path: Path) -> Rig:
     return rig_of(tmp_path)
 
 
-@pytest.mark.parametrize("subject", SUBJECTS)
+@pytest.mark.parametrize("subject", quickly(SUBJECTS, "first-sync", "idle", "commit"))
 def test_every_subject_measures_and_prints(rig: Rig, subject: str) -> None:
     require_printable(rig, subject)
 

@@ -15,6 +15,7 @@ import pytest
 from connector.clock import SystemClock
 from connector.proving.rig import Rig
 from tests.support.checked_bank import opened_rig
+from tests.support.proofs import quickly
 
 FULL = Path("/dev/full")
 PATIENCE_SECONDS = 180.0
@@ -67,7 +68,7 @@ async def wait_above(rig: Rig, count: int) -> int:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("trouble", [full, dead, unread], ids=lambda trouble: trouble.__name__)
+@pytest.mark.parametrize("trouble", quickly([full, dead, unread], unread), ids=lambda trouble: trouble.__name__)
 async def test_a_log_that_cannot_be_written_neither_ends_nor_freezes_it(tmp_path: Path, trouble: type) -> None:
     async with opened_rig(tmp_path, "crash", seed=3) as rig:
         for holder in await rig.holders():

@@ -6,6 +6,7 @@ What is about the connection itself, or about a fault, no bank's story can tell:
 from __future__ import annotations
 
 from collections import defaultdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from connector.domains import lifecycle
 from connector.domains.registry import DOMAINS
 from connector.domains.stream_events import STREAM_EVENT_TYPES
 from connector.sandbox.scenario import load_scenario
+from tests.support.once import made_once
 from tests.support.world import SCENARIOS, World
 
 LATER = {"ConsentExpired", "ConsentRevoked", "EpochBegan", "EntryQuarantined", "EntryReadable"}
@@ -67,15 +69,13 @@ async def tell_the_story(world: World) -> None:
 @pytest.fixture(scope="module")
 def events(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, dict[str, Any]]]:
     """Everything that the scenario told, with its topic; once for all the tests below."""
-    found: list[tuple[str, dict[str, Any]]] = []
 
-    async def live() -> None:
+    async def lived() -> list[tuple[str, dict[str, Any]]]:
         async with World.open(tmp_path_factory.mktemp("catalogue"), "catalogue", seed=1) as world:
             await tell_the_story(world)
-            found.extend(await world.events())
+            return await world.events()
 
-    anyio.run(live)
-    return found
+    return made_once(tmp_path_factory, "catalogue", partial(anyio.run, lived))
 
 
 @pytest.fixture(scope="module")

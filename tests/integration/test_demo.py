@@ -91,6 +91,7 @@ def test_it_is_legible_in_a_file_and_what_it_advises_works(files: Path) -> None:
             assert len(tried.stdout.splitlines()) >= int(cells["lending"][4])
 
 
+@pytest.mark.proof
 def test_it_fails_and_says_what_is_off_when_events_are_lost(files: Path) -> None:
     """In a terminal of 80 columns, with colours."""
     ours, theirs = pty.openpty()

@@ -13,6 +13,7 @@ import pytest
 
 from connector.proving.broker import Broker, BrokerError
 from tests.kafka.processes import pid_said, started
+from tests.support.proofs import quickly
 
 WAITS = """
 import sys
@@ -48,7 +49,7 @@ def test_it_says_when_the_broker_has_ended_by_itself(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("broker", "ignoring")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", quickly([signal.SIGINT, signal.SIGTERM], signal.SIGTERM))
 def test_it_ends_its_broker_when_it_is_told_to_end(tmp_path: Path, number: signal.Signals) -> None:
     with run(tmp_path) as process:
         pid = pid_said(process)
@@ -61,6 +62,7 @@ def test_it_ends_its_broker_when_it_is_told_to_end(tmp_path: Path, number: signa
 
 
 @pytest.mark.usefixtures("broker")
+@pytest.mark.proof
 def test_a_broker_whose_starter_was_killed_still_guards_its_directory(tmp_path: Path) -> None:
     with run(tmp_path) as process:
         pid = pid_said(process)

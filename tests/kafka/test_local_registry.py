@@ -12,12 +12,13 @@ import pytest
 from connector.proving.maven import ToolError
 from connector.proving.registry import Registry, running_registry
 from tests.kafka.processes import pid_said, started
+from tests.support.proofs import quickly
 
 COMMAND = [sys.executable, "-m", "connector.proving.registry"]
 
 
 @pytest.mark.usefixtures("registry", "ignoring")  # for Java
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", quickly([signal.SIGINT, signal.SIGTERM], signal.SIGTERM))
 def test_it_ends_its_registry_when_it_is_told_to_end(number: signal.Signals) -> None:
     with started(COMMAND) as process:
         pid = pid_said(process)
@@ -30,6 +31,7 @@ def test_it_ends_its_registry_when_it_is_told_to_end(number: signal.Signals) -> 
 
 
 @pytest.mark.usefixtures("registry")
+@pytest.mark.proof
 def test_it_says_when_the_registry_has_ended_by_itself() -> None:
     with started(COMMAND) as process:
         os.kill(pid_said(process), signal.SIGKILL)
