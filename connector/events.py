@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import lru_cache
 
 from connector.diff import Change
 from connector.domains.model import Record, Related
@@ -80,13 +81,19 @@ def event_id(sighting: Sighting, entity_id: str, *which: str) -> str:
     apart. `which` is the version of the entity; of an event about a stream its type and its counter. Epoch and route
     are among the parts, so that no two branches of a journal and no two routes ever share an id.
     """
-    digest = hashlib.sha256()
-    scope = (sighting.epoch, sighting.source.route, sighting.account_id, sighting.domain, sighting.resource)
-    for part in (*scope, entity_id, *which):
-        raw = part.encode()
-        digest.update(len(raw).to_bytes(4, "big"))
-        digest.update(raw)
-    return digest.digest()[:16].hex()
+    scope = _framed(sighting.epoch, sighting.source.route, sighting.account_id, sighting.domain, sighting.resource)
+    return hashlib.sha256(scope + b"".join(map(_prefixed, (entity_id, *which)))).hexdigest()[:32]
+
+
+def _prefixed(part: str) -> bytes:
+    raw = part.encode()
+    return len(raw).to_bytes(4, "big") + raw
+
+
+@lru_cache(maxsize=256)
+def _framed(*parts: str) -> bytes:
+    """What all events of one read have in common, worked out once."""
+    return b"".join(map(_prefixed, parts))
 
 
 def change_event(
@@ -170,16 +177,20 @@ def cloud_event_headers(
 
     No personal data in any.
     """
-    instant = event.observed_at.isoformat(timespec="microseconds").replace("+00:00", "Z")
     return (
         ("ce_specversion", b"1.0"),
         ("ce_id", event.event_id.encode()),
         ("ce_type", f"pk.zindigi.{domain}.{event.event_type}.{schema_version}".encode()),
         ("ce_source", f"/zindigi-connector/{event.source.route}/{event.source.backend}".encode()),
         ("ce_subject", f"{event.account_id}/{domain}".encode()),
-        ("ce_time", instant.encode()),
+        ("ce_time", _time(event.observed_at)),
         ("content-type", b"application/avro"),
         ("sequence", str(event.sequence).encode()),
         ("commit", str(commit_number).encode()),
         ("epoch", event.epoch.encode()),
     )
+
+
+@lru_cache(maxsize=256)
+def _time(instant: datetime) -> bytes:
+    return instant.isoformat(timespec="microseconds").replace("+00:00", "Z").encode()

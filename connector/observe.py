@@ -315,19 +315,19 @@ class _Sighting:
 
     def _take_record(self, entry: Entry) -> None:
         record = entry.record
-        self._last_key = record.booking_key
+        self._last_key = key = record.booking_key
         entity_id = self.naming.speaking.get(record.entity_id)
         if entity_id is None:
             # Another id took over from this one: the later one speaks.
             return
         before = self.believed.get(entity_id)
         known_by_name = entity_id in self.naming.detached
-        if before is None and not known_by_name and not self.known.creatable(record.booking_key):
-            self._take_below_floor(entity_id, record.booking_key)
+        if before is None and not known_by_name and not self.known.creatable(key):
+            self._take_below_floor(entity_id, key)
             return
         if before is not None and before.status == "forgotten":
             return
-        if before is None and not known_by_name and self._is_late(record.booking_key):
+        if before is None and not known_by_name and self._is_late(key):
             self.late |= {entity_id}
         replaced = replaced_id(record)
         if replaced is not None:
@@ -336,7 +336,7 @@ class _Sighting:
         self.believed[entity_id] = EntityState(
             entity_id=entity_id,
             version=before.version if before else 0,
-            key=record.booking_key,
+            key=key,
             record=record,
             aliases=self.naming.aliases[entity_id],
         )
