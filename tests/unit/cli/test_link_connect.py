@@ -107,7 +107,9 @@ def connect(sandbox: Sandbox, directory: Path, *arguments: str) -> tuple[str, ..
         [sys.executable, "-m", "connector.cli", "vault", "init"],
         cwd=directory, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False, capture_output=True,
     )  # fmt: skip
-    return ("link", "connect", "--set", f"bank.base_url={sandbox.url}", "--wait-seconds", "0", *arguments)
+    patient = ("--set", "bank.connect_timeout_seconds=60", "--set", "bank.read_timeout_seconds=60",
+               "--set", "bank.request_deadline_seconds=120")  # fmt: skip
+    return ("link", "connect", "--set", f"bank.base_url={sandbox.url}", *patient, "--wait-seconds", "0", *arguments)
 
 
 def pending(directory: Path) -> list[Command]:
@@ -155,7 +157,7 @@ def test_consent_pin_and_otp_make_a_link(sandbox: Sandbox, tmp_path: Path) -> No
 def test_a_wrong_pin_ends_in_77(sandbox: Sandbox, tmp_path: Path) -> None:
     with process(tmp_path, *connect(sandbox, tmp_path, "--yes", "--msisdn", MSISDN)) as running:
         _, err = running.communicate("0000\n")
-    assert running.returncode == exits.HOLDER
+    assert running.returncode == exits.HOLDER, err
     assert "zindigi: the PIN was wrong; attempts left: " in err
     assert "Traceback" not in err
     assert pending(tmp_path) == []
