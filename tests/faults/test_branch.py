@@ -16,6 +16,8 @@ from connector.domains.registry import DOMAINS
 from connector.errors import ConfigurationError, JournalError
 from connector.runtime import backup as work
 from connector.runtime.branch import MarkKeeper
+from connector.runtime.new_branch import begin_epoch
+from connector.runtime.verify import verify
 from connector.settings import JournalSettings, Settings, VaultSettings
 from connector.vault import SqliteVault
 from tests.support.virtual_clock import VirtualClock
@@ -201,7 +203,7 @@ async def test_verify_names_a_row_that_was_put_back(tmp_path: Path) -> None:
 
 
 async def findings(directory: Path) -> list[Any]:
-    return await work.verify(settings_in(directory), MASTER_KEY, VirtualClock())
+    return await verify(settings_in(directory), MASTER_KEY, VirtualClock())
 
 
 @pytest.mark.parametrize("what", ["an entity", "a head", "a link", "the position"])
@@ -326,7 +328,7 @@ async def test_a_new_epoch_lets_an_older_copy_go_on_and_tells_every_stream(tmp_p
         parent = world.journal.epoch
         before = await world.events()
     put_back(kept, tmp_path, "journal.db")
-    epoch = await work.begin_epoch(settings_in(tmp_path), MASTER_KEY, VirtualClock())
+    epoch = await begin_epoch(settings_in(tmp_path), MASTER_KEY, VirtualClock())
     assert epoch != parent
     async with World.open(tmp_path, people(HOLDER, history_days=3), clock=VirtualClock()) as world:
         there = await world.events()
