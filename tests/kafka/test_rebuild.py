@@ -262,6 +262,38 @@ async def test_where_events_expired_it_is_refused_and_a_new_epoch_tells_the_rest
 
 
 @pytest.mark.proof
+async def test_what_a_later_branch_made_void_is_not_folded(tmp_path: Path, broker: Broker) -> None:
+    async with at(tmp_path, broker) as world:
+        pending = await lived(world)
+        place, settings = place_of(world), settings_of(place_of(world), tmp_path)
+        older = await state_of(place)
+        world.mutate(holder=HOLDER, domain="transactions", op="add")
+        world.mutate(holder=HOLDER, domain="transactions", op="post", way="replaces", entity=pending)
+        async with world.working() as worker:
+            await settled(worker)
+            await worker.checkpoint()
+        gone = dict.fromkeys((await state_of(place)).keys() - older.keys())
+        await put(place, STATE, 0, [*older.items(), *gone.items()])
+        await begin_epoch(settings, MASTER_KEY, world.clock)
+        await reopen(world)
+        world.mutate(holder=HOLDER, domain="transactions", op="amend")
+        async with world.working() as worker:
+            await settled(worker)
+            await worker.checkpoint()
+        assert await findings(world) == []
+        before = await world.events()
+        assert len({event["epoch"] for _, event in before}) == 2
+        await lose_state(world)
+        await rebuilt(world)
+        assert await findings(world) == []
+        async with world.working() as worker:
+            await settled(worker)
+        told = (await world.events())[len(before) :]
+        assert {event["event_type"] for _, event in told} == {"EpochBegan"}
+        assert folded([*before, *told]) == folded(before)
+
+
+@pytest.mark.proof
 @pytest.mark.parametrize("broken", ["removals", "versions"])
 async def test_a_rebuild_that_is_broken_on_purpose_is_noticed(
     tmp_path: Path, broker: Broker, monkeypatch: pytest.MonkeyPatch, broken: str
