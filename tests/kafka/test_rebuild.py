@@ -283,8 +283,12 @@ async def test_what_a_later_branch_made_void_is_not_folded(tmp_path: Path, broke
         assert await findings(world) == []
         before = await world.events()
         assert len({event["epoch"] for _, event in before}) == 2
-        await lose_state(world)
+        # Damaged this time: a row that does not open, and one that nobody wrote.
+        row = next(key for key in await state_of(place) if key.count(b"/") == 3)
+        await put(place, STATE, 0, [(row, b"junk"), (b"acc_x/lending/loan/00", b"junk")])
+        assert any("cannot be opened" in one for one in await findings(world))
         await rebuilt(world)
+        assert b"acc_x/lending/loan/00" not in {key for key, value in (await state_of(place)).items() if value}
         assert await findings(world) == []
         async with world.working() as worker:
             await settled(worker)
