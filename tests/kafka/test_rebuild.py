@@ -19,6 +19,7 @@ from connector.events import Event, cloud_event_headers
 from connector.fold import StreamFold
 from connector.journal.kafka.topics import STATE, apply_topics
 from connector.proving.broker import Broker
+from connector.runtime import rebuilding
 from connector.runtime.branch import MarkKeeper
 from connector.runtime.new_branch import begin_epoch, rebuild_state
 from connector.runtime.shard_worker import ShardWorker
@@ -26,9 +27,11 @@ from connector.runtime.verify import verify
 from connector.sandbox.faults import Kind
 from connector.sandbox.oracle import judge
 from connector.settings import JournalSettings, KafkaSettings, Settings, VaultSettings
+from connector.state import ResourceMeta
 from tests.conftest import QUICK
 from tests.contract.journal.backends import KafkaBackend, fresh_kafka
 from tests.faults.test_branch import folded
+from tests.integration.test_backfill import live_until_page
 from tests.kafka.test_going_back import put, state_of
 from tests.support.activity import Counted
 from tests.support.world import MASTER_KEY, World, people
@@ -259,6 +262,44 @@ async def test_where_events_expired_it_is_refused_and_a_new_epoch_tells_the_rest
         assert [row for row in verdict.rows.values() if row.fold_differs or row.illegal or row.out_of_order] == []
         assert folded(told) == folded(holds)
         assert await findings(world) == []
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize(("pages", "broken"), [(7, False), (18, False), (18, True)])
+async def test_a_first_sync_that_had_not_come_to_its_end_does_so(
+    tmp_path: Path, broker: Broker, monkeypatch: pytest.MonkeyPatch, pages: int, broken: bool
+) -> None:
+    """The second time much of it has left the window already, and is shown again. Broken on purpose: without bound."""
+    place = await fresh_kafka(broker.bootstrap_servers, shard_count=1, tuning=QUICK)
+    scenario = people("account-1", scenario="peers", history_days=80)
+    async with World.open(tmp_path, scenario, seed=5, place=place, page_limit=10) as world:
+        [account_id] = await world.link("account-1")
+        await live_until_page(world, pages)
+        known = {event["entity_id"] for event in await world.told("transactions")}
+        if broken:
+            monkeypatch.setattr(rebuilding, "meta_of", lambda _fold, _resource: ResourceMeta())
+        assert await world.streams_told("transactions", account_id) == ["StreamOpened"]
+        await lose_state(world)
+        await rebuilt(world)
+        assert await findings(world) == []
+        try:
+            async with world.working() as worker:
+                for _ in range(3):
+                    await worker.sweep()
+            told = await world.streams_told("transactions", account_id)
+            assert [name.split()[0] for name in told] == ["StreamOpened", "EpochBegan", "BackfillCompleted"]
+            created = Counter(event["entity_id"] for event in await world.told("transactions") if event["op"] == "c")
+            if broken:
+                assert max(created.values()) > 1
+                assert not (await world.verdict()).sound
+                assert any("is version 1 of its entity, after 1" in one for one in await findings(world))
+                return
+            assert set(created.values()) == {1}
+            assert known < created.keys()
+            await world.assert_sound()
+            assert await findings(world) == []
+        finally:
+            await world.journal.close()
 
 
 @pytest.mark.proof
