@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
@@ -18,7 +19,9 @@ from connector.errors import ConfigurationError
 from connector.events import Event, cloud_event_headers
 from connector.fold import StreamFold
 from connector.journal.kafka.topics import STATE, apply_topics
+from connector.journal.registry_options import RegistryOptions
 from connector.proving.broker import Broker
+from connector.proving.registry import Registry
 from connector.runtime import rebuilding
 from connector.runtime.branch import MarkKeeper
 from connector.runtime.new_branch import begin_epoch, rebuild_state
@@ -26,7 +29,7 @@ from connector.runtime.shard_worker import ShardWorker
 from connector.runtime.verify import verify
 from connector.sandbox.faults import Kind
 from connector.sandbox.oracle import judge
-from connector.settings import JournalSettings, KafkaSettings, Settings, VaultSettings
+from connector.settings import JournalSettings, KafkaSettings, RegistrySettings, Settings, VaultSettings
 from connector.state import ResourceMeta
 from tests.conftest import QUICK
 from tests.contract.journal.backends import KafkaBackend, fresh_kafka
@@ -48,8 +51,12 @@ AT_LENGTH = pytest.param(70, 6, marks=pytest.mark.proof)
 
 def settings_of(place: KafkaBackend, directory: Path) -> Settings:
     options = place.options
+    by_ids = options.registry is not None
     return Settings(
-        journal=JournalSettings(kind="kafka", shard_count=options.shard_count),
+        journal=JournalSettings(
+            kind="kafka", shard_count=options.shard_count, framing="confluent" if by_ids else "single-object"
+        ),
+        registry=RegistrySettings(url=options.registry.url) if options.registry is not None else RegistrySettings(),
         kafka=KafkaSettings(bootstrap_servers=options.bootstrap_servers, prefix=options.prefix, replication_factor=1),
         vault=VaultSettings(path=directory / "vault.db", master_key_file=directory / "master.key"),
     )
@@ -300,6 +307,47 @@ async def test_a_first_sync_that_had_not_come_to_its_end_does_so(
             assert await findings(world) == []
         finally:
             await world.journal.close()
+
+
+@pytest.mark.proof
+async def test_every_shard_is_made_anew_from_events_that_are_framed_by_ids(
+    tmp_path: Path, broker: Broker, registry: Registry
+) -> None:
+    tuning = {**QUICK, "registry": RegistryOptions(registry.url, auto_register=True)}
+    place = await fresh_kafka(broker.bootstrap_servers, tuning=tuning)
+    async with World.open(tmp_path, people(HOLDER, "teen", "adult", history_days=2), place=place) as world:
+        await world.link()
+        await every_shard(world)
+        assert await findings(world) == []
+        before = await world.events()
+        await lose_state(world)
+        await rebuilt(world)
+        try:
+            assert await findings(world) == []
+            await every_shard(world)
+            told = (await world.events())[len(before) :]
+            assert {event["event_type"] for _, event in told} == {"EpochBegan", "Checkpoint"}
+            assert await findings(world) == []
+            await world.assert_sound()
+        finally:
+            await world.journal.close()
+
+
+async def every_shard(world: World) -> None:
+    for number in range(place_of(world).shard_count):
+        worker = ShardWorker(
+            number,
+            journal=world.journal,
+            vault=world.vault,
+            source=world.source,
+            clock=world.clock,
+            options=world.options,
+            random=Random(1),
+        )
+        async with worker.opened():
+            await worker.apply_commands()
+            await settled(worker)
+            await worker.checkpoint()
 
 
 @pytest.mark.proof
