@@ -218,8 +218,9 @@ class StateReader:
         found = None
         async for records in rounds_up_to(consumer, {partition: end}, self._patience):
             for record in _of(records, partition):
-                if record.key == mark_key(partition.partition) and record.value is not None:
-                    found = Mark.decode(record.value)
+                if record.key == mark_key(partition.partition):
+                    # One that was taken away counts: an older one before it says nothing any more.
+                    found = Mark.decode(record.value) if record.value is not None else Mark()
         return found
 
 
