@@ -371,7 +371,12 @@ class _Sighting:
         if entity_id is None:
             return
         before = self.believed.get(entity_id)
-        if before is not None and (before.status == "forgotten" or before.unreadable_digest == entry.raw_digest):
+        if before is not None and before.status == "forgotten":
+            return
+        if before is not None and before.unreadable_digest == entry.raw_digest:
+            if before.version == 0 and entry.key is not None:
+                # A state that was made anew knows of it, but not where it stands.
+                self.believed[entity_id] = replace(before, key=entry.key)
             return
         key = entry.key or (before.key if before else None) or self._last_key or BookingKey(0, "")
         if before is None and not self.known.creatable(key):

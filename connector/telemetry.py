@@ -34,7 +34,7 @@ FIELDS: Final = frozenset(
         "command", "command_id",
         # What happened.
         "action", "kind", "next_step", "reason", "status", "state", "generation", "commit_number", "pid", "port",
-        "version", "path",
+        "version", "path", "epoch", "parent_epoch",
         # How much and how long, units last.
         "count", "accounts_count", "behind_count", "bytes_count", "commands_count", "committed_count", "commits_count",
         "entries_count", "events_count",

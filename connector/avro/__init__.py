@@ -7,7 +7,7 @@ what is written and read for every change is compiled from the same schemas (`co
 
 from __future__ import annotations
 
-from connector.avro.events import decode_event, encode_event
+from connector.avro.events import decode_event, encode_event, read_event
 from connector.avro.records import encode_record
 from connector.avro.schemas import MAGIC, schema_directory, schema_store
 from connector.avro.state import decode_entity, decode_head, encode_entity, encode_head
@@ -21,6 +21,7 @@ __all__ = [
     "encode_event",
     "encode_head",
     "encode_record",
+    "read_event",
     "schema_directory",
     "schema_store",
 ]

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from functools import cache
 
 from connector.avro.compiler import compile_writer
-from connector.avro.records import MISFITS, encode_record
+from connector.avro.records import MISFITS, encode_record, read_record
 from connector.avro.schemas import Datum, schema_store
-from connector.domains.model import Record
-from connector.events import Event
+from connector.domains.model import Record, Related
+from connector.events import Event, Provenance
 
 _SIDES = ("before", "after")
 
@@ -45,3 +45,23 @@ def decode_event(value: bytes) -> Datum:
         DataError: it cannot be decoded.
     """
     return schema_store().decode(value)
+
+
+def read_event(domain: str, value: bytes) -> Event:
+    """The event that `encode_event` wrote, in this release or an earlier one.
+
+    Raises:
+        DataError: it cannot be decoded, or is of another domain.
+    """
+    store = schema_store()
+    datum = store.decode(value, store.events[domain])
+    sides = {side: read_record(domain, datum[side]) if datum[side] is not None else None for side in _SIDES}
+    return Event(
+        **{
+            **datum,
+            **sides,
+            "source": Provenance(**datum["source"]),
+            "related": tuple(Related(**one) for one in datum["related"]),
+            "changed": tuple(datum["changed"]),
+        }
+    )

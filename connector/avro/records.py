@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 from connector.avro.compiler import compile_reader, compile_writer
-from connector.avro.schemas import Codec, damaged, schema_store
+from connector.avro.schemas import HEADER_BYTES, Codec, Datum, damaged, schema_store
 from connector.domains import lifecycle
 from connector.domains.model import Record
 from connector.domains.registry import DOMAINS
@@ -100,3 +100,13 @@ def encode_record(domain: str, record: Record) -> bytes:
         DataError: it is of another domain, or a value does not fit.
     """
     return record_type(domain).encode(record)
+
+
+def read_record(domain: str, datum: Datum) -> Record:
+    """The record in a plain dictionary of its domain's type, as decoding an event gives it.
+
+    Raises:
+        DataError: it holds no record or several.
+    """
+    of_domain = record_type(domain)
+    return of_domain.decode(of_domain.codec.encode(datum)[HEADER_BYTES:])

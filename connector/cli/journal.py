@@ -37,9 +37,9 @@ def verify(*, json: Json = False, flags: SettingsFlags | None = None) -> None:
     """
     effective = (flags or SettingsFlags()).load()
     master_key = read_master_key(effective.settings, effective.sources)
-    from connector.runtime import backup as work
+    from connector.runtime.verify import verify as look
 
-    findings = anyio.run(work.verify, effective.settings, master_key, SystemClock())
+    findings = anyio.run(look, effective.settings, master_key, SystemClock(), _note)
     for finding in findings:
         if json:
             where = {"shard": finding.shard, "commit": finding.commit, "table": finding.table}
@@ -67,9 +67,37 @@ def new_epoch(*, yes: Annotated[bool, Parameter(negative="")] = False, flags: Se
     master_key = read_master_key(effective.settings, effective.sources)
     if not yes and not agree("Consumers take back what the journal does not hold. Begin a new epoch?"):
         raise DeclinedError("the epoch stays")
-    from connector.runtime import backup as work
+    from connector.runtime.new_branch import begin_epoch
 
-    print(anyio.run(work.begin_epoch, effective.settings, master_key, SystemClock()))
+    print(anyio.run(begin_epoch, effective.settings, master_key, SystemClock()))
+
+
+@journal_app.command
+def rebuild(*, yes: Annotated[bool, Parameter(negative="")] = False, flags: SettingsFlags | None = None) -> None:
+    """Make the state of a Kafka journal anew from its event topics. Prints the new epoch.
+
+    For a state topic that was lost or damaged, where the event topics still hold
+    everything that was ever told; where they do not, it says so and changes
+    nothing. The journal goes on as a new branch, and the next reads find out
+    what happened at the bank meanwhile. Stop the connector first.
+
+    Args:
+        yes: Do not ask.
+        flags: Where settings come from.
+    """
+    effective = (flags or SettingsFlags()).load()
+    master_key = read_master_key(effective.settings, effective.sources)
+    if not yes and not agree("The state is replaced by what the events say. Is the connector stopped, and go on?"):
+        raise DeclinedError("the state stays as it is")
+    from connector.runtime.new_branch import rebuild_state
+
+    made = anyio.run(rebuild_state, effective.settings, master_key, SystemClock())
+    say(f"Made anew: {made.entities} entities in {made.streams} streams of {made.accounts} accounts.")
+    print(made.epoch)
+
+
+def _note(line: str) -> None:
+    say(f"Not checked: {line}.")
 
 
 def backup(directory: Path, /, *, key: Key = None, flags: SettingsFlags | None = None) -> None:

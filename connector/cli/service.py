@@ -24,7 +24,7 @@ from connector.telemetry import unhindered
 Port = Annotated[int, Parameter(validator=validators.Number(gte=0, lte=65535))]
 
 
-def run(*, flags: SettingsFlags | None = None) -> None:
+def run(*, new_epoch: Annotated[bool, Parameter(negative="")] = False, flags: SettingsFlags | None = None) -> None:
     """Run the connector: poll every linked account and write its changes to the journal.
 
     SIGTERM and Ctrl-C finish what is in flight and end it; whatever else ends
@@ -32,6 +32,8 @@ def run(*, flags: SettingsFlags | None = None) -> None:
     is read: [cadence], and the intervals and bounds of [polling].
 
     Args:
+        new_epoch: First what `zindigi journal new-epoch` does, without asking: for
+            one start, not for a unit file, where every start would begin another.
         flags: Where settings come from.
     """
     given = flags or SettingsFlags()
@@ -42,7 +44,8 @@ def run(*, flags: SettingsFlags | None = None) -> None:
 
     # Whoever reads standard error may stop reading, or the disk be full: that must not end or freeze the service.
     with _unhindered_standard_error(effective.settings.log):
-        anyio.run(partial(run_connector, effective.settings, master_key, reload=lambda: given.read().settings))
+        reload = lambda: given.read().settings  # noqa: E731  # it is handed on, and called later
+        anyio.run(partial(run_connector, effective.settings, master_key, reload=reload, new_epoch=new_epoch))
 
 
 @contextmanager

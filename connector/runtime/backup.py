@@ -1,4 +1,4 @@
-"""Making a backup of journal and vault, putting one back, and going on as a new branch."""
+"""Making a backup of journal and vault, and putting one back."""
 
 from __future__ import annotations
 
@@ -13,19 +13,14 @@ import anyio.to_thread
 
 from connector import backup as files
 from connector.backup import Manifest, Stamp
-from connector.chain import Chain
 from connector.errors import ConfigurationError, RetryableError
 from connector.journal.choice import open_journal
 from connector.journal.link_codec import coded, encode_link
-from connector.journal.partition import shard_of
 from connector.journal.sqlite import SqliteJournal
 from connector.journal.sqlite_file import explain
-from connector.journal.verify import Finding, read_about, verify_file
-from connector.ports import Clock, HighWaterMark, Journal, Vault
-from connector.runtime.branch import require_sound, unfit
-from connector.runtime.memory import restore as restore_memory
-from connector.runtime.memory import shard_subject
-from connector.runtime.sealed_state import position_key
+from connector.journal.verify import read_about
+from connector.ports import Clock, Journal
+from connector.runtime.new_branch import adopt
 from connector.settings import Settings
 from connector.vault import SqliteVault
 
@@ -100,107 +95,6 @@ async def put_back(settings: Settings, master_key: bytes, backup_key: bytes, dir
         for name, path in targets.items():
             files.put_into_place(drafts[name], path)
     return epoch
-
-
-async def begin_epoch(settings: Settings, master_key: bytes, clock: Clock) -> str:
-    """Have the journal go on as a new branch from what it holds, whatever the vault knows of it; the new epoch.
-
-    Raises:
-        ConfigurationError: a connector works on the journal, or the vault is not its own.
-        JournalError: the journal is away.
-    """
-    journal = await open_journal(settings, clock)
-    try:
-        vault = await SqliteVault.open(settings.vault.path, master_key)
-        try:
-            identity = await vault.identity()
-            for shard in range(journal.shard_count):
-                last = await journal.last_commit(shard)
-                if last.vault is not None and last.vault.vault_id != identity.vault_id:
-                    raise ConfigurationError(str(unfit(shard, journal.epoch, last, {}, identity)))
-            epoch = await journal.begin_epoch()
-            await adopt(journal, vault, clock)
-            return epoch
-        finally:
-            await vault.close()
-    finally:
-        await journal.close()
-
-
-async def adopt(journal: Journal, vault: Vault, clock: Clock) -> None:
-    """Have the vault take the journal as it stands for the newest there is."""
-    lasts = [await journal.last_commit(shard) for shard in range(journal.shard_count)]
-    floor = max((last.vault.counter for last in lasts if last.vault is not None), default=0)
-    now = clock.now()
-    await vault.store_marks(
-        [HighWaterMark(shard, last.number, journal.epoch, last.tip, now) for shard, last in enumerate(lasts)],
-        counter_floor=floor,
-    )
-
-
-async def verify(settings: Settings, master_key: bytes, clock: Clock) -> list[Finding]:
-    """Everything that is wrong with the journal, and between journal and vault.
-
-    The rows of an embedded journal are recomputed, commit by commit. Of a Kafka journal the state, the links, the end
-    of the chain and the ends of the event topics are compared.
-
-    Raises:
-        ConfigurationError, JournalError: it cannot be read at all.
-    """
-    vault = await SqliteVault.open(settings.vault.path, master_key)
-    try:
-        if settings.journal.kind == "kafka":
-            return await _verify_kafka(settings, vault, clock)
-        return await _verify_sqlite(settings.journal.path, vault)
-    finally:
-        await vault.close()
-
-
-async def _verify_sqlite(path: Path, vault: Vault) -> list[Finding]:
-    identity, marks = await vault.identity(), await vault.marks()
-    about = await anyio.to_thread.run_sync(read_about, path)
-    chains = [Chain(await vault.shard_key(shard)) for shard in range(about.shard_count)]
-    keys = [position_key(shard_subject(shard)) for shard in range(about.shard_count)]
-    findings: list[Finding] = []
-    for verified in await anyio.to_thread.run_sync(verify_file, path, chains, keys):
-        findings += verified.findings
-        complaint = unfit(verified.shard, about.epoch, verified.last, marks, identity)
-        if complaint is not None:
-            findings.append(Finding(verified.shard, verified.last.number, "commits", complaint))
-    return findings
-
-
-async def _verify_kafka(settings: Settings, vault: Vault, clock: Clock) -> list[Finding]:
-    from connector.journal.kafka.journal import KafkaJournal
-    from connector.journal.kafka.reader import KafkaReader
-    from connector.journal.kafka.settled import kafka_options
-
-    identity, marks = await vault.identity(), await vault.marks()
-    options = kafka_options(settings)
-    journal = await KafkaJournal.open(options, clock=clock)
-    reader = await KafkaReader.open(options, clock=clock)
-    try:
-        findings = []
-        for shard in range(journal.shard_count):
-            last = await journal.last_commit(shard)
-            complaint = unfit(shard, journal.epoch, last, marks, identity)
-            if complaint is not None:
-                findings.append(Finding(shard, last.number, "state", complaint))
-            links = {
-                account_id: link
-                for account_id, link in (await reader.links()).items()
-                if shard_of(account_id, journal.shard_count) == shard
-            }
-            try:
-                await journal.require_not_behind(shard, last.number)
-                found = (await restore_memory(shard, journal.committed_state(shard), links, vault)).found
-                require_sound(shard, last, found)
-            except ConfigurationError as error:
-                findings.append(Finding(shard, last.number, "state", str(error)))
-        return findings
-    finally:
-        await reader.close()
-        await journal.close()
 
 
 async def _sqlite_parts(

@@ -22,6 +22,7 @@ from connector.runtime.branch import require_fit
 from connector.runtime.clock_watch import ClockWatch
 from connector.runtime.fitness import require_fitness
 from connector.runtime.isolation import Isolation
+from connector.runtime.new_branch import go_on
 from connector.runtime.options import WorkerOptions
 from connector.runtime.poller import PollLimits
 from connector.runtime.shard_worker import OfProcess, ShardWorker
@@ -38,6 +39,7 @@ RESTORE_PAUSE_SECONDS = 1.0
 LONGEST_RESTORE_PAUSE_SECONDS = 60.0
 """Up to which that pause is doubled while something goes on failing that is not the journal's."""
 SHARD_STEP = "the other shards go on; see docs/operations.md, Nobody stops anybody else"
+EPOCH_STEP = "consumers take back what the journal does not hold; start without --new-epoch next time"
 REMINDER_SECONDS = 600.0
 """How often it is said again that a shard cannot be taken up."""
 
@@ -93,10 +95,12 @@ async def run_connector(
     *,
     reading: ReaderOpener = open_reader,
     reload: Callable[[], Settings] | None = None,
+    new_epoch: bool = False,
 ) -> None:
     """Run until SIGTERM or SIGINT, then finish what is in flight and return.
 
-    On SIGHUP the settings are asked for anew by `reload`, and what they say about cadence holds from there on.
+    On SIGHUP the settings are asked for anew by `reload`, and what they say about cadence holds from there on. With
+    `new_epoch` the journal goes on as a new branch, whatever the vault knows of it.
 
     Raises:
         ConfigurationError: it must not start.
@@ -111,6 +115,9 @@ async def run_connector(
             )
         finally:
             await reader.close()
+        if new_epoch:
+            parent, epoch = edges.journal.epoch, await go_on(settings, edges.journal, edges.vault, edges.clock)
+            logger(__name__).warning("epoch_began", epoch=epoch, parent_epoch=parent, next_step=EPOCH_STEP)
         await work(edges, worker_options(settings), reload)
 
 

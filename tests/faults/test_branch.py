@@ -10,14 +10,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
+from connector.clock import SystemClock
 from connector.domains.registry import DOMAINS
 from connector.errors import ConfigurationError, JournalError
 from connector.runtime import backup as work
 from connector.runtime.branch import MarkKeeper
+from connector.runtime.connector import run_connector
+from connector.runtime.new_branch import begin_epoch
+from connector.runtime.verify import verify
 from connector.settings import JournalSettings, Settings, VaultSettings
 from connector.vault import SqliteVault
+from tests.support.log_watch import Log
 from tests.support.virtual_clock import VirtualClock
 from tests.support.world import MASTER_KEY, World, people
 
@@ -201,7 +207,7 @@ async def test_verify_names_a_row_that_was_put_back(tmp_path: Path) -> None:
 
 
 async def findings(directory: Path) -> list[Any]:
-    return await work.verify(settings_in(directory), MASTER_KEY, VirtualClock())
+    return await verify(settings_in(directory), MASTER_KEY, VirtualClock())
 
 
 @pytest.mark.parametrize("what", ["an entity", "a head", "a link", "the position"])
@@ -326,7 +332,7 @@ async def test_a_new_epoch_lets_an_older_copy_go_on_and_tells_every_stream(tmp_p
         parent = world.journal.epoch
         before = await world.events()
     put_back(kept, tmp_path, "journal.db")
-    epoch = await work.begin_epoch(settings_in(tmp_path), MASTER_KEY, VirtualClock())
+    epoch = await begin_epoch(settings_in(tmp_path), MASTER_KEY, VirtualClock())
     assert epoch != parent
     async with World.open(tmp_path, people(HOLDER, history_days=3), clock=VirtualClock()) as world:
         there = await world.events()
@@ -346,6 +352,39 @@ async def test_a_new_epoch_lets_an_older_copy_go_on_and_tells_every_stream(tmp_p
     ids = {event["event_id"] for _, event in before}
     assert ids.isdisjoint(event["event_id"] for _, event in began)
     assert await findings(tmp_path) == []
+
+
+async def test_a_start_with_new_epoch_lets_an_older_copy_go_on_and_says_so(tmp_path: Path, log: Log) -> None:
+    async with worked(tmp_path) as world:
+        kept = copy_of(tmp_path, "kept", "journal.db")
+        await work_on(world)
+        parent = world.journal.epoch
+    put_back(kept, tmp_path, "journal.db")
+    settings = settings_in(tmp_path)
+    with refusing("the vault knows commit"):
+        await run_connector(settings, MASTER_KEY)
+    assert log.lines("epoch_began") == []
+    async with anyio.create_task_group() as tasks:
+        # As under a service manager: nobody is asked.
+        tasks.start_soon(partial(run_connector, settings, MASTER_KEY, new_epoch=True))
+        with anyio.fail_after(20):
+            # Every stream has said it by then.
+            while not restored_in_new_epoch(log):
+                await SystemClock().sleep(0.01)
+        tasks.cancel_scope.cancel()
+    [said] = log.lines("epoch_began")
+    assert (said["parent_epoch"], said["level"]) == (parent, "warning")
+    assert said["epoch"] != parent
+    async with World.open(tmp_path, people(HOLDER, history_days=3), clock=VirtualClock()) as world:
+        told = [event for _, event in await world.events() if event["event_type"] == "EpochBegan"]
+    assert {(event["epoch"], event["reason"]) for event in told} == {(said["epoch"], parent)}
+    assert told[-1]["account_id"] == "shard/0"
+    assert await findings(tmp_path) == []
+
+
+def restored_in_new_epoch(log: Log) -> bool:
+    said = [line["event"] for line in log.lines()]
+    return "epoch_began" in said and "shard_restored" in said[said.index("epoch_began") :]
 
 
 def folded(events: list[tuple[str, dict[str, Any]]]) -> dict[tuple[str, ...], Any]:

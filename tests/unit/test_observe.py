@@ -191,6 +191,15 @@ def test_an_entry_without_a_key_stands_beside_its_neighbour() -> None:
     assert first.key == B.booking_key
 
 
+def test_where_one_stands_that_could_never_be_read_is_learnt_from_the_next_read() -> None:
+    bad = unreadable("raw", "b", B.booking_key)
+    aside = EntityState("b", 0, BookingKey(0, ""), None, unreadable_digest=bad.raw_digest)
+    resource = Resource(known(A, aside))
+    events, seen = resource.read(sweep(bad, A))
+    assert (events, seen.quarantined) == ([], ())
+    assert resource.known.entities["b"].key == B.booking_key
+
+
 def test_the_raw_form_of_a_nameless_entry_leaves_state_with_the_feed() -> None:
     resource = Resource(known(A))
     for number in range(20):

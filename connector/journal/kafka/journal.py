@@ -302,15 +302,28 @@ class KafkaJournal:
         Raises:
             ConfigurationError: the shard has events, but its state was never owned by anybody.
         """
-        if mark.owner:
-            return  # every owner writes its name before anything else
-        ends = await self.watermarks.high([TopicPartition(self.options.topic(name), shard) for name in EVENT_TOPICS])
-        told = sorted(partition.topic for partition, end in ends.items() if end)
+        told = await self._told_without_state(shard, mark)
         if told:
             raise ConfigurationError(
                 f"{', '.join(told)}: partition {shard} holds events, but {self.options.topic(STATE)} holds no state of "
-                "that shard: it was lost or emptied, and must be put back; beginning anew would tell everything twice"
+                "that shard: it was lost or emptied, and beginning anew would tell everything twice. Make it anew from "
+                "the events, `zindigi journal rebuild`, or put the newest copy of it back"
             )
+
+    async def lost_state(self, shard: int) -> bool:
+        """Has the shard told anything, and remembers nothing of it?
+
+        Raises:
+            JournalError: the brokers do not answer.
+        """
+        return bool(await self._told_without_state(shard, await self.states.last_mark(shard)))
+
+    async def _told_without_state(self, shard: int, mark: Mark) -> list[str]:
+        """The topics (full names) that hold events of a shard whose state was never owned by anybody."""
+        if mark.owner:
+            return []  # every owner writes its name before anything else
+        ends = await self.watermarks.high([TopicPartition(self.options.topic(name), shard) for name in EVENT_TOPICS])
+        return sorted(partition.topic for partition, end in ends.items() if end)
 
     async def require_not_behind(self, shard: int, committed_number: int) -> None:
         """Events of a later commit than the state's: the state is an older copy, or has lost its newest records.

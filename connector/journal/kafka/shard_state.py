@@ -7,7 +7,7 @@ every transaction; `shard/<p>/applied/<command id>` says when a command was appl
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -137,21 +137,53 @@ class StateReader:
         Raises:
             JournalError: the brokers do not answer, or a transaction hangs.
         """
-        partition = TopicPartition(self._topic, shard)
         state = ShardState(shard)
         named = frozenset(key.encode() for key in keys or ())
         below = tuple(key for key in named if key.endswith(b"/"))
+        async for record in self._records(shard, await self.ends(TopicPartition(self._topic, shard))):
+            if keys is None or record.key in named or record.key.startswith(below):
+                state.take(record.key, record.value)
+        return state
+
+    async def cut(self, shard: int) -> ShardState:
+        """The state as of one commit, beside whoever owns the shard: none of a commit's records without the others.
+
+        Raises:
+            JournalError: the brokers do not answer.
+        """
+        partition = TopicPartition(self._topic, shard)
+        # The last stable offset lies between two transactions.
+        ends = await self._watermarks.stable([partition])
+        state = ShardState(shard)
+        async for record in self._records(shard, ends):
+            if record.offset < ends[partition]:
+                state.take(record.key, record.value)
+        return state
+
+    async def values(self, shard: int) -> dict[bytes, bytes]:
+        """Whatever lies in the partition under any key, understood or not.
+
+        Raises:
+            JournalError: the brokers do not answer, or a transaction hangs.
+        """
+        found: dict[bytes, bytes] = {}
+        async for record in self._records(shard, await self.ends(TopicPartition(self._topic, shard))):
+            if record.value is None:
+                found.pop(record.key, None)
+            else:
+                found[record.key] = record.value
+        return found
+
+    async def _records(self, shard: int, ends: Mapping[TopicPartition, int]) -> AsyncIterator[ConsumerRecord]:
+        partition = TopicPartition(self._topic, shard)
         consumer = await start_consumer(self._options, committed=self.committed)
         try:
-            ends = await self.ends(partition)
             seek(consumer, await self._watermarks.beginning([partition]))
             async for records in rounds_up_to(consumer, ends, self._patience):
                 for record in _of(records, partition):
-                    if keys is None or record.key in named or record.key.startswith(below):
-                        state.take(record.key, record.value)
+                    yield record
         finally:
             await stop_consumer(consumer)
-        return state
 
     async def ends(self, partition: TopicPartition) -> Mapping[TopicPartition, int]:
         """Where restoring ends: at the high watermark, for below it may be what is committed only in a moment."""
@@ -186,8 +218,9 @@ class StateReader:
         found = None
         async for records in rounds_up_to(consumer, {partition: end}, self._patience):
             for record in _of(records, partition):
-                if record.key == mark_key(partition.partition) and record.value is not None:
-                    found = Mark.decode(record.value)
+                if record.key == mark_key(partition.partition):
+                    # One that was taken away counts: an older one before it says nothing any more.
+                    found = Mark.decode(record.value) if record.value is not None else Mark()
         return found
 
 

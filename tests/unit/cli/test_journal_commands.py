@@ -87,6 +87,15 @@ def test_a_new_epoch_is_asked_about(zindigi: Zindigi) -> None:
     assert zindigi("journal", "verify")[0] == exits.OK
 
 
+def test_a_rebuild_is_asked_about_and_is_for_topics(zindigi: Zindigi) -> None:
+    committed(zindigi)
+    assert zindigi("journal", "rebuild", stdin="no\n")[0] == exits.FAILURE
+    code, out, err = zindigi("journal", "rebuild", "--yes")
+    assert (code, out) == (exits.CONFIGURATION, "")
+    assert "zindigi restore" in err
+    assert zindigi("journal", "verify")[0] == exits.OK
+
+
 def test_a_backup_comes_back(zindigi: Zindigi, tmp_path: Path) -> None:
     before = committed(zindigi)
     code, out, err = zindigi("backup", "safe")
