@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -161,11 +161,12 @@ async def bench(
     read: bool = True,
     clock: VirtualClock | None = None,
     entries: Iterable[tuple[str, Sequence[Entry]]] = (),
+    settings: Mapping[str, Any] | None = None,
 ) -> AsyncIterator[Bench]:
-    """A holder with a history, linked; read completely once, and working, if `read`."""
+    """A holder with a history, linked; read completely once, and working, if `read`. `settings`: other options of the connector."""
     outcomes = Outcomes()
     intervals = dict.fromkeys(KINDS, Intervals(HEAD_SECONDS, full_seconds))
-    options = replace(OPTIONS_HERE, intervals=intervals, polls=limits or PollLimits())
+    options = replace(OPTIONS_HERE, intervals=intervals, polls=limits or PollLimits(), **(settings or {}))
     async with SecondWorld.opened(
         directory,
         manner=manner,

@@ -49,7 +49,7 @@ async def test_a_burst_between_two_complete_reads_is_all_told(tmp_path: Path, su
         made.adversary.many(surface, count)
         await made.head(surface, times=2)
         await made.assert_right(settled=False)
-        await made.full(surface, times=2)
+        await made.full(times=2)
         await made.assert_right()
         await all_told(made, surface)
 
@@ -298,9 +298,9 @@ async def test_an_emptiness_that_stays_is_believed_also_over_a_restart(tmp_path:
         await made.clock.advance(BELIEVED_SECONDS)
         async with made.working():
             await made.full(times=3)
+            assert not await made.present(surface)
             await made.settle()
             await made.assert_right()
-            assert not await made.present(surface)
 
 
 @pytest.mark.parametrize("changes", [{"accounts": []}, {"tier": "GOLD"}])
