@@ -185,9 +185,9 @@ def _quarantine_is_not_counted(told: Any, *given: Any, **named: Any) -> Any:
     return replace(said, quarantined=0, domains=tuple(replace(one, quarantined=0) for one in said.domains))
 
 
-def _keeps_it_to_itself(tell: Any, telling: Any, name: str, *given: Any) -> None:
+def _keeps_it_to_itself(tell: Any, telling: Any, name: str, *given: Any, **named: Any) -> None:
     if name != "EntryReadable":
-        tell(telling, name, *given)
+        tell(telling, name, *given, **named)
 
 
 CLAIMS: dict[str, Plant] = {
@@ -248,7 +248,7 @@ def _defect_ends_the_shard(_unforeseen: Any, _isolation: Any, _stream: Any, erro
 HTTP, SESSION = "connector.sources.zindigi.http", "connector.sources.zindigi.session"
 NEIGHBOURS: dict[str, Plant] = {
     "a status is its meaning": together(
-        instead(f"{HTTP}:refusal", _status_is_meaning), instead(f"{SESSION}:refusal", _status_is_meaning)
+        instead(f"{HTTP}:refusal", _status_is_meaning), instead(f"{SESSION}:_refused", _status_is_meaning)
     ),
     "any 401 is the token's": together(
         instead(f"{HTTP}:refusal", _any_401_is_the_tokens), instead(f"{SESSION}:refusal", _any_401_is_the_tokens)

@@ -107,9 +107,10 @@ async def test_an_entry_of_the_future_steers_nothing(tmp_path: Path, surface: st
         await made.head(surface)
         await made.full(surface, times=2)
         feed.amend(pending.id, status=LAST[surface])
-        feed.amend(feed.ascending()[70].id, amount=Decimal("77.00"))
-        feed.remove(feed.ascending()[60].id)
-        feed.add(adversary.fresh(surface, made.bank.now() - timedelta(days=2)))
+        for place in (70, 10):
+            feed.amend(feed.ascending()[place].id, amount=Decimal("77.00"))
+            feed.remove(feed.ascending()[place - 4].id)
+        feed.add(*[adversary.fresh(surface, made.bank.now() - timedelta(days=days)) for days in (2, 25)])
         feed.add(adversary.fresh(surface, made.bank.now()))
         await made.head(surface)
         await made.full(surface, times=3)
@@ -182,7 +183,7 @@ async def test_what_only_a_complete_read_saw_go_is_told_when_it_is_back(tmp_path
         await made.full(surface, times=2)
         assert (await made.ops(surface))[-1] == ("d", newest.id)
         feed.add(newest)
-        await made.head(surface, times=2)
+        await made.head(surface)
         await made.assert_right(settled=False)
         assert (await made.ops(surface))[-1] == ("c", newest.id)
 
@@ -323,6 +324,20 @@ async def test_a_bank_account_that_is_not_listed_is_said_to_be_out_of_sight(tmp_
             await made.full(times=1)
             assert not await made.vouched("transactions")
             assert not await made.vouched("balance")
+
+
+async def test_one_of_two_bank_accounts_that_is_not_listed_any_more_is_held(tmp_path: Path) -> None:
+    async with bench(tmp_path, ibans=2) as made:
+        one = {"iban": made.books.ibans[0], "title": "Zindigi Wallet", "status": "ACTIVE"}
+        with made.lay("profile", profile_of({"accounts": [one]})):
+            await made.full("profile", times=2)
+            await made.full(times=1)
+            assert (await made.checkpoint())["held"] == 2
+            assert not await made.vouched("transactions")
+        await made.full("profile")
+        await made.full(times=2)
+        await made.assert_right()
+        assert await made.vouched("transactions")
 
 
 # ── Statuses ────────────────────────────────────────────────────────────────────────────────────────────────────────
