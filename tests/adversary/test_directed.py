@@ -26,7 +26,7 @@ NEVER = 30 * 86_400.0
 YEAR_2099 = datetime(2099, 12, 31, tzinfo=UTC)
 
 
-def walk(surfaces: Iterable[str], *quick: str) -> list[Any]:
+def walk(surfaces: Iterable[Any], *quick: Any) -> list[Any]:
     """Every surface as a parameter; the ones that are not `quick` take part in the proof only."""
     return [pytest.param(one, marks=() if one in quick else pytest.mark.proof) for one in surfaces]
 
@@ -94,7 +94,7 @@ async def test_with_any_cadence_everything_is_told(tmp_path: Path, surface: str,
 # ── Outliers ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("odd", [YEAR_2099, timedelta(days=60), timedelta(days=1, hours=6)])
+@pytest.mark.parametrize("odd", walk([timedelta(days=60), YEAR_2099, timedelta(days=1, hours=6)], timedelta(days=60)))
 @pytest.mark.parametrize("surface", walk(TIMED, "orders"))
 async def test_an_entry_of_the_future_steers_nothing(tmp_path: Path, surface: str, odd: datetime | timedelta) -> None:
     async with bench(tmp_path, history=80) as made:
@@ -439,7 +439,7 @@ MANNERS = {
 }
 
 
-@pytest.mark.parametrize("manner", MANNERS)
+@pytest.mark.parametrize("manner", walk(MANNERS, "three decimals", "gzip of two members", "weak tags", "long cursors"))
 async def test_whatever_the_contract_allows_is_understood(tmp_path: Path, manner: str) -> None:
     async with bench(tmp_path, manner=MANNERS[manner]) as made:
         assert not await made.world.quarantine()
