@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -178,6 +179,7 @@ async def bench(
     entries: Iterable[tuple[str, Sequence[Entry]]] = (),
     settings: Mapping[str, Any] | None = None,
     ibans: int = 1,
+    consent_begins: timedelta = timedelta(days=-1),
 ) -> AsyncIterator[Bench]:
     """A holder with a history, linked; read completely once, and working, if `read`. `settings`: other options of the connector."""
     outcomes = Outcomes()
@@ -198,7 +200,7 @@ async def bench(
         adversary.start(history)
         for surface, more in entries:
             world.books.feed(surface).add(*more)
-        made = Bench(world, adversary, await world.link_holder(), outcomes, full_seconds)
+        made = Bench(world, adversary, await world.link_holder(given=consent_begins), outcomes, full_seconds)
         if not read:
             yield made
             return

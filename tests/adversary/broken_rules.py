@@ -214,14 +214,36 @@ def _future_counts(choose: Any, resource: Any, memory: Any, intervals: Any, now:
     return depth
 
 
+async def _heeds_nothing(_heed: Any, _worker: Any) -> None:
+    """Looks at no clock."""
+
+
+NEIGHBOURING = "tests.adversary.test_clock_and_neighbours"
 CLOCK: dict[str, Plant] = {
     "a complete read of the future counts": instead(f"{POLLS}:choose_depth", _future_counts),
     "what was noted ahead stays": always("connector.runtime.memory:AccountMemory.forget_ahead", None),
+    "a consent that has yet to begin is read under": instead(
+        f"{POLLS}:require_consent",
+        lambda require, consent, domain, at, **named: require(consent, domain, max(at, consent.valid_from), **named),
+    ),
+    "what elapsed stops in a suspend": together(
+        instead(f"{NEIGHBOURING}:suspend", lambda _suspend, clock, seconds: clock.step(seconds)),
+        instead("connector.runtime.shard_worker:ShardWorker.heed_clock", _heeds_nothing),
+    ),
     "a step of the clock is not doubted": together(
         always("connector.runtime.clock_doubt:ClockDoubt.look", None),
         always("connector.runtime.clock_doubt:ClockDoubt.heard", None),
         instead("connector.runtime.clock_doubt:ClockDoubt.surely_past", lambda _past, _doubt, at, now: now.wall >= at),
     ),
+}
+
+# Broken where only a whole life shows it: `tests/adversary/test_breaks.py`.
+OVER_TIME: dict[str, Plant] = {
+    "a claim is of our clock alone": instead(f"{WALK}:claim_time", lambda _claim, asked_at, _served_at: asked_at),
+    "our clock alone ends what cannot be undone": instead(
+        "connector.runtime.clock_doubt:ClockDoubt.surely_past", lambda _past, _doubt, at, now: now.wall >= at
+    ),
+    "a step of the clock is not doubted": CLOCK["a step of the clock is not doubted"],
 }
 
 # ── Statuses, and one that stops another ────────────────────────────────────────────────────────────────────────────

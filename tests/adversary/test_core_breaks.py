@@ -144,6 +144,12 @@ FOUND: dict[str, Found] = {
     "what was noted ahead stays": by(
         claims.test_a_clock_that_ran_ahead_leaves_no_claim_behind_where_nobody_tells_the_time, words="assert False"
     ),
+    "a consent that has yet to begin is read under": by(
+        neighbours.test_a_link_that_a_clock_ahead_has_made_is_read_from_then_on, words="before its consent begins"
+    ),
+    "what elapsed stops in a suspend": by(
+        neighbours.test_a_snapshot_that_a_suspend_has_slept_through_is_made_up_for, words="not made up for"
+    ),
     "a step of the clock is not doubted": by(
         neighbours.test_a_clock_that_is_months_ahead_for_a_moment_ends_nothing, words="closed for consent", quick=True
     ),

@@ -41,7 +41,7 @@ HANGING_SECONDS = 6 * 3600.0
 
 @dataclass(slots=True, kw_only=True)
 class SecondWorld(World):
-    """A world whose bank is the second one. `clock` is the host's; `skew` is by how much it is wrong."""
+    """A world whose bank is the second one. `clock` is the host's; the bank goes by the world's own time."""
 
     books: Books
     page_limits: tuple[int, int, int] = (100, 200, 100)
@@ -64,7 +64,7 @@ class SecondWorld(World):
         clock = clock or VirtualClock()
         activity = Activity()
         clock.settled = activity.settle
-        bank = SecondBank(clock.true_now if hasattr(clock, "true_now") else clock.now, manner)
+        bank = SecondBank(lambda: clock.world_time, manner)
         place = SqliteBackend(str(directory / "journal.db"), shard_count=1)
         opened = await place.open_journal()
         reader = await place.open_reader()
