@@ -181,7 +181,10 @@ async def bench(
     ibans: int = 1,
     consent_begins: timedelta = timedelta(days=-1),
 ) -> AsyncIterator[Bench]:
-    """A holder with a history, linked; read completely once, and working, if `read`. `settings`: other options of the connector."""
+    """A holder with a history, linked; read completely once, and working, if `read`.
+
+    `settings` are other options of the connector.
+    """
     outcomes = Outcomes()
     intervals = dict.fromkeys(KINDS, Intervals(HEAD_SECONDS, full_seconds))
     options = replace(OPTIONS_HERE, intervals=intervals, polls=limits or PollLimits(), **(settings or {}))

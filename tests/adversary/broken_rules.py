@@ -121,14 +121,14 @@ def _held_is_forgotten(resource: Any, account: Any, domain: str, name: str) -> A
 ABSENCE: dict[str, Plant] = {
     "one absence is proof": instead(f"{POLLS}:observe", _one_absence),
     "a head read claims absence": instead(f"{POLLS}:observe", _head_is_complete),
-    "a part is an answer": derived(
-        "connector.sources.zindigi.refusals:Answer.shows", lambda answer: answer.succeeded
-    ),
+    "a part is an answer": derived("connector.sources.zindigi.refusals:Answer.shows", lambda answer: answer.succeeded),
     "what left by its age was removed": always(f"{POLLER}:served_from", None),
     "a mass removal is believed": constant("connector.observe:MASS_ENTRIES", 10**9),
     "a mass creation is believed": always("connector.observe:_Sighting._is_late", False),
     "an emptiness is believed at once": always(f"{POLLS}:_trust", Trust(emptiness=True)),
-    "a restart begins an emptiness anew": instead("connector.runtime.memory:AccountMemory.resource", _held_is_forgotten),
+    "a restart begins an emptiness anew": instead(
+        "connector.runtime.memory:AccountMemory.resource", _held_is_forgotten
+    ),
     "an account that is not listed is not missed": always("connector.runtime.lifecycle:unlisted", []),
     "a tier that nobody knows takes away": always("connector.runtime.memory:is_known_tier", True),
     "the unreadable is absent": instead(f"{POLLS}:observe", _unreadable_is_absent),

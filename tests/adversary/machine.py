@@ -218,17 +218,8 @@ class Siege:
                 await world.drive(worker.apply_commands)
         elif rule in {"fail_commit", "kill"}:
             self.outcomes.fault = "kill" if rule == "kill" else ("before", "after")[b % 2]
-        elif rule == "set_clock":
-            _set_clock(clock, CLOCKS[b % len(CLOCKS)])
-        elif rule == "blink":
-            _set_clock(clock, CLOCKS[b % len(CLOCKS)])
-            await world.read(worker)
-            await clock.advance(3)
-            _set_clock(clock, 0.0)
-        elif rule == "suspend":
-            # What stands for so long is no slip.
-            adversary.heal(0, 0)
-            clock.jump(SUSPENDED_SECONDS)
+        elif rule in {"set_clock", "blink", "suspend"}:
+            await self._upset(world, worker, adversary, rule, CLOCKS[b % len(CLOCKS)])
         elif rule in {"cadence", "calm"}:
             self.outcomes.fault = None if rule == "calm" else self.outcomes.fault
             said = "live:30s/30m" if rule == "calm" else CADENCES[b % len(CADENCES)]
@@ -239,6 +230,22 @@ class Siege:
             touched[0] = getattr(adversary, rule)(a, b) or touched[0]
         # What happens next is later than what was read.
         clock.jump(2)
+
+    async def _upset(
+        self, world: SecondWorld, worker: ShardWorker, adversary: Adversary, rule: str, ahead: float
+    ) -> None:
+        """The host's clock is set, for good or for a moment, or the host sleeps."""
+        clock: Any = world.clock
+        if rule == "suspend":
+            # What stands for so long is no slip.
+            adversary.heal(0, 0)
+            clock.jump(SUSPENDED_SECONDS)
+            return
+        _set_clock(clock, ahead)
+        if rule == "blink":
+            await world.read(worker)
+            await clock.advance(3)
+            _set_clock(clock, 0.0)
 
 
 def _set_clock(clock: Any, seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""A life of one resource under the real poller and polls, on the model bank: pages, tags, 304s, restarts, commits that fail.
+"""A life of one resource under the real poller and polls, on the model bank: pages, tags, restarts, failed commits.
 
 Two laws are held to after every poll: what a poll takes for unchanged is what is committed, and while there is a gap
 nothing above it is forgotten and nothing is claimed.
@@ -157,6 +157,24 @@ class PolledLife:
         self._poller = Poller(self._source, self._limits, bank_tells_time=False)
         self._polls = Polls(self._source, self._poller, self._clock, self._timetable, watch)
 
+    async def sweep(self) -> None:
+        """A complete read, if nothing else is due before."""
+        await self.poll(Depth.WHOLE if self.resource.kind.feed is Feed.WHOLE else Depth.RECONCILE)
+
+    async def brief(self, number: int, *, swept: bool) -> None:
+        """An entry comes, is seen, and goes: what the next read shows was shown before."""
+        self.bank.add(0, number)
+        await (self.sweep() if swept else self.poll())
+        self.bank.remove(0, 0)
+
+    async def flip(self, number: int) -> None:
+        """The mirror: what a head read saw before is there again after a sweep has seen something else."""
+        await self.poll()
+        if line := self.bank.amended(number):
+            await self.sweep()
+            self.bank.lines[line.name] = line
+            await self.poll()
+
     @property
     def memory(self) -> ResourceMemory:
         return self.account.resource(self.resource.domain, self.resource.name)
@@ -234,5 +252,3 @@ class PolledLife:
         )
         seen = observe(known, read)
         return seen, diff(entities, seen.believed)
-
-

@@ -10,8 +10,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from connector.domains.model import Feed, ResourceKind
-from connector.observe import Depth
+from connector.domains.model import ResourceKind
 from tests.adversary.broken_rules import JOINING, UNCHANGED
 from tests.adversary.seams import Plant
 from tests.properties.bank import ASCENDING, CHANGES, NEWEST_FIRST, WHOLE
@@ -32,34 +31,30 @@ async def live(kind: ResourceKind, history: int, place: tuple[int, int, bool], l
     """Live through it; how many polls took something for unchanged."""
     size, cap, tagged = place
     polled = PolledLife(kind, history, size=size, cap=cap, tagged=tagged)
-    whole = Depth.WHOLE if kind.feed is Feed.WHOLE else Depth.RECONCILE
     for what, a, b in life:
-        if what == "head":
+        await _step(polled, what, a, b)
+    return polled.unchanged
+
+
+async def _step(polled: PolledLife, what: str, a: int, b: int) -> None:
+    match what:
+        case "head":
             await polled.poll()
-        elif what == "sweep":
-            await polled.poll(whole)
-        elif what == "restart":
+        case "sweep":
+            await polled.sweep()
+        case "restart":
             polled.restart()
-        elif what == "fail":
+        case "fail":
             polled.committed.fault = FAULTS[b % 2]
-        elif what == "burst":
+        case "burst":
             for number in range(a):
                 polled.bank.add(1, number)
-        elif what == "brief":
-            # It comes, is seen, and goes: what the next read shows was shown before.
-            polled.bank.add(0, b)
-            await polled.poll(whole if b % 2 else None)
-            polled.bank.remove(0, 0)
-        elif what == "flip":
-            # The mirror: what a head read saw before is there again after a sweep has seen something else.
-            await polled.poll()
-            if line := polled.bank.amended(a):
-                await polled.poll(whole)
-                polled.bank.lines[line.name] = line
-                await polled.poll()
-        else:
+        case "brief":
+            await polled.brief(b, swept=bool(b % 2))
+        case "flip":
+            await polled.flip(a)
+        case _:
             getattr(polled.bank, what)(a % 8, b)
-    return polled.unchanged
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -130,5 +125,3 @@ def test_the_law_notices_when_a_rule_is_broken(broken: str, monkeypatch: pytest.
 
     with pytest.raises(AssertionError, match=words):
         lives()
-
-

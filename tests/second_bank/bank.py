@@ -62,7 +62,7 @@ class _Session:
 
 
 class SecondBank:
-    """Holders by number, and what stands between their books and who asks.
+    """Holders by number, and what stands between their books and who asks. Access tokens live for `token_life`.
 
     `date_offset` shifts what the `Date` header says; None: there is none. `refresh_life` is in seconds.
     """
@@ -74,6 +74,7 @@ class SecondBank:
         self.overlays: list[tuple[str, Overlay]] = []
         self.calls: list[tuple[str, str, int]] = []
         self.date_offset: timedelta | None = timedelta()
+        self.token_life = TOKEN_LIFE
         self.grant: dict[str, Any] = {"expires_in": 600, "refresh_expires_in": 315_360_000}
         self._devices: dict[tuple[str, str], str] = {}
         self._sessions: list[_Session] = []
@@ -199,7 +200,7 @@ class SecondBank:
     def _granted(self, session: _Session) -> Answer:
         self._count += 1
         session.access, session.refresh = f"access-{self._count}", f"refresh-{self._count}"
-        session.good_until = self.now() + TOKEN_LIFE
+        session.good_until = self.now() + self.token_life
         return Answer(200, {"access_token": session.access, "refresh_token": session.refresh, **self.grant})
 
     def _surface(self, request: Request, books: Books) -> Answer:  # noqa: C901, PLR0911  # one line a surface

@@ -106,9 +106,14 @@ class SecondWorld(World):
         return self.source
 
     async def link_holder(
-        self, books: Books | None = None, *, days: float = 3650.0, given: timedelta = timedelta(days=-1)
+        self,
+        books: Books | None = None,
+        *,
+        days: float = 3650.0,
+        given: timedelta = timedelta(days=-1),
+        domains: frozenset[str] = frozenset(DOMAINS),
     ) -> str:
-        """Log a holder in; the account id. Consent to everything begins that much before or after true time."""
+        """Log a holder in; the account id. Consent to `domains` begins that much before or after true time."""
         books = books or self.books
 
         async def ask_pin(*_: object) -> str:
@@ -120,8 +125,8 @@ class SecondWorld(World):
         session = await self.source.log_in(books.msisdn, ask_pin, ask_otp)
         self.msisdn_of[session.account_id] = books.msisdn
         now = self.books.now() + given
-        consent = Consent(f"cns_{self.commands}", frozenset(DOMAINS), now, now + timedelta(days=days), "0" * 64, "en")
-        link = Link(session.account_id, 0, "app-session", "holder", frozenset(DOMAINS), consent)
+        consent = Consent(f"cns_{self.commands}", domains, now, now + timedelta(days=days), "0" * 64, "en")
+        link = Link(session.account_id, 0, "app-session", "holder", domains, consent)
         await self.command("connect", session.account_id, link=link)
         return session.account_id
 
