@@ -26,7 +26,7 @@ async def test_a_clock_that_was_wrong_at_the_first_sync_hides_nothing_afterwards
     async with bench(tmp_path, read=False) as made:
         made.clock.step(hours * HOUR)
         async with made.working():
-            await made.full(times=2)
+            await made.full(times=4)
         made.clock.step(-hours * HOUR)
         async with made.working():
             gone = {surface: made.feed(surface).ascending()[1].id for surface in ("bills", "vouchers")}

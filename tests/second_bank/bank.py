@@ -296,13 +296,13 @@ class SecondBank:
         shown = books.feed("orders").ascending()[::-1]
         size = self._size(request.query.get("size"), 20)
         number = int(request.query.get("page", "0"))
-        page = shown[number * size : (number + 1) * size]
+        rows = list(printed("orders", shown, books, self.manner))
         value = {
-            "content": list(printed("orders", page, books, self.manner)),
+            "content": rows[number * size : (number + 1) * size],
             "page": number,
             "size": size,
-            "totalPages": -(-len(shown) // size),
-            "totalElements": len(shown),
+            "totalPages": -(-len(rows) // size),
+            "totalElements": len(rows),
         }
         return Answer(200, value, tagged=True)
 
