@@ -133,8 +133,9 @@ class SecondBank:
         seed = len(self.calls)
         body = self.manner.text(answer.value, seed).encode()
         if answer.tagged and self.manner.tags != "none":
-            plain = replace(self.manner, shuffled=False).text(answer.value, 0)
-            tag = f'"{hashlib.sha256(plain.encode()).hexdigest()[:24]}"'
+            shuffled = self.manner.shuffled
+            plain = replace(self.manner, shuffled=False).text(answer.value, 0).encode() if shuffled else body
+            tag = f'"{hashlib.sha256(plain).hexdigest()[:24]}"'
             headers.setdefault("etag", tag if self.manner.tags == "strong" else f"W/{tag}")
         if "etag" in headers and request.headers.get("if-none-match") == headers["etag"]:
             return None, headers
