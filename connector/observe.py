@@ -184,6 +184,9 @@ def observe(known: Known, read: Read, trust: Trust = NO_TRUST) -> Observation:
     emptied = covered > 0 and len(missing) == covered and not nameless
     doubted = emptied and not trust.emptiness and len(missing) > trust.entries
     late = sighting.late
+    if doubted and _is_mass(len(sighting.fresh), len(candidates), trust):
+        # Nothing that is known is shown any more, and much that is not: one and the same, under other ids.
+        late |= sighting.fresh
     # Where each answer is the whole value, new parts have any key; that their ids moved shows in what vanishes, too.
     of_feed = known.kind.window is not None or _is_mass(len(missing), len(candidates), trust)
     if late and (doubted or (of_feed and _is_mass(len(late), len(candidates), trust))):
@@ -288,6 +291,8 @@ class _Sighting:
         self.quarantined: list[Unreadable] = []
         self.late: frozenset[str] = frozenset()
         """Entities that were not known and stand where everything was told."""
+        self.fresh: set[str] = set()
+        """Entities that were not known, wherever they stand, and are no part of a first sync or of a gap."""
         self.naming = resolve(known.entities, read.entries, complete=read.whole)
         self.present = self.naming.present
         for entity_id in self.naming.merged:
@@ -327,8 +332,10 @@ class _Sighting:
             return
         if before is not None and before.status == "forgotten":
             return
-        if before is None and not known_by_name and self._is_late(key):
-            self.late |= {entity_id}
+        if before is None and not known_by_name and not self._is_sync:
+            self.fresh.add(entity_id)
+            if self._is_late(key):
+                self.late |= {entity_id}
         replaced = replaced_id(record)
         if replaced is not None:
             self.supersedes[entity_id] = replaced
@@ -341,11 +348,14 @@ class _Sighting:
             aliases=self.naming.aliases[entity_id],
         )
 
-    def _is_late(self, key: BookingKey) -> bool:
+    @property
+    def _is_sync(self) -> bool:
         """A backfill's remainder, and what fills a gap, come as no surprise."""
+        return self.read.depth in {Depth.BACKFILL, Depth.FILL} or self.known.hole or not self.known.backfilled
+
+    def _is_late(self, key: BookingKey) -> bool:
         told_to = self.known.joined_to
-        sync = self.read.depth in {Depth.BACKFILL, Depth.FILL} or self.known.hole or not self.known.backfilled
-        return told_to is not None and key <= told_to and not sync
+        return told_to is not None and key <= told_to
 
     def withhold(self, entity_ids: frozenset[str]) -> None:
         """Take back what was believed of entities that were not known before."""

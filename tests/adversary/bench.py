@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 from connector.cadence import Intervals
+from connector.domains.registry import DOMAINS
 from connector.runtime.poller import PollLimits
 from connector.runtime.shard_worker import ShardWorker
 from tests.adversary.flaky import FlakyJournal, Outcomes
@@ -18,7 +21,7 @@ from tests.adversary.rules import PATHS, Adversary
 from tests.second_bank.bank import Overlay, SecondBank
 from tests.second_bank.books import Books, Entry, Feed
 from tests.second_bank.manner import Manner
-from tests.second_bank.surfaces import DOMAIN, RESOURCE, Facts, telling
+from tests.second_bank.surfaces import DOMAIN, Facts, telling
 from tests.second_bank.world import OPTIONS_HERE, SecondWorld
 from tests.support.virtual_clock import VirtualClock
 
@@ -56,16 +59,20 @@ class Bench:
     # ── Reading ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def head(self, *surfaces: str, times: int = 1) -> None:
-        """As many head reads of these surfaces (all, if none is named), each a little later than what was before."""
+        """As many head reads of these surfaces (all, if none is named), each a little later than what was before.
+
+        A domain claims what all of it was read up to: its other surfaces and the profile are read, too. A balance
+        follows what was posted.
+        """
         for _ in range(times):
             await self.clock.advance(2 * HEAD_SECONDS)
-            await self.world.read(self.worker, *(RESOURCE.get(surface, surface) for surface in surfaces))
+            await self.world.read(self.worker, *_kinds(surfaces))
 
     async def full(self, *surfaces: str, times: int = 1) -> None:
         """As many complete reads."""
         for _ in range(times):
             await self.clock.advance(self.full_seconds + 60)
-            await self.world.read(self.worker, *(RESOURCE.get(surface, surface) for surface in surfaces))
+            await self.world.read(self.worker, *_kinds(surfaces))
 
     async def settle(self) -> None:
         """Read everything completely for long enough that whatever stays so is believed."""
@@ -74,9 +81,9 @@ class Bench:
             await self.world.read(self.worker)
 
     @asynccontextmanager
-    async def working(self) -> AsyncIterator[None]:
-        """A life of the connector, on the journal as it stands."""
-        self.world.new_source()
+    async def working(self, source: Callable[[Any], Any] = lambda source: source) -> AsyncIterator[None]:
+        """A life of the connector, on the journal as it stands; `source` may stand something before its source."""
+        self.world.source = source(self.world.new_source())
         try:
             async with self.world.working() as self.worker:
                 yield
@@ -149,6 +156,15 @@ class Bench:
         return row is not None and all(one["domain"] != domain for one in said["behind"]) and not any(reserves)
 
 
+def _kinds(surfaces: Iterable[str]) -> set[str]:
+    """The kinds of resources of the surfaces' domains."""
+    domains = {DOMAIN[surface] for surface in surfaces if surface in DOMAIN}
+    if "transactions" in domains:
+        domains.add("account")
+    kinds = {kind.name for domain in domains for kind in DOMAINS[domain].resources}
+    return kinds | {"profile"} if surfaces else kinds
+
+
 @asynccontextmanager
 async def bench(
     directory: Path,
@@ -161,17 +177,24 @@ async def bench(
     read: bool = True,
     clock: VirtualClock | None = None,
     entries: Iterable[tuple[str, Sequence[Entry]]] = (),
+    settings: Mapping[str, Any] | None = None,
+    ibans: int = 1,
+    consent_begins: timedelta = timedelta(days=-1),
 ) -> AsyncIterator[Bench]:
-    """A holder with a history, linked; read completely once, and working, if `read`."""
+    """A holder with a history, linked; read completely once, and working, if `read`.
+
+    `settings` are other options of the connector.
+    """
     outcomes = Outcomes()
     intervals = dict.fromkeys(KINDS, Intervals(HEAD_SECONDS, full_seconds))
-    options = replace(OPTIONS_HERE, intervals=intervals, polls=limits or PollLimits())
+    options = replace(OPTIONS_HERE, intervals=intervals, polls=limits or PollLimits(), **(settings or {}))
     async with SecondWorld.opened(
         directory,
         manner=manner,
         options=options,
         page_limits=page_limits,
         clock=clock,
+        books=partial(Books, ibans=ibans),
         journal=lambda journal: cast("Any", FlakyJournal(journal, outcomes)),
     ) as world:
         bank = cast("SecondBank", world.bank)
@@ -180,7 +203,7 @@ async def bench(
         adversary.start(history)
         for surface, more in entries:
             world.books.feed(surface).add(*more)
-        made = Bench(world, adversary, await world.link_holder(), outcomes, full_seconds)
+        made = Bench(world, adversary, await world.link_holder(given=consent_begins), outcomes, full_seconds)
         if not read:
             yield made
             return

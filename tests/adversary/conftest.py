@@ -1,22 +1,15 @@
-"""No logs here: lines about planted trouble help nobody, and their tracebacks take longer than the tests."""
+"""No logs here."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 import pytest
-import structlog
+
+from tests.support.silence import silence
 
 
 @pytest.fixture(autouse=True)
 def _quiet() -> Iterator[None]:
-    before = structlog.get_config()
-    structlog.configure(processors=[_drop])
-    try:
+    with silence():
         yield
-    finally:
-        structlog.configure(**before)
-
-
-def _drop(*_: object) -> dict[str, object]:
-    raise structlog.DropEvent

@@ -10,12 +10,15 @@ from typing import Any, Literal
 from connector.errors import JournalError
 from connector.ports import Commit
 
-Fault = Literal["before", "after"]
+Fault = Literal["before", "after", "kill"]
 
 
 @dataclass(slots=True)
 class Outcomes:
-    """`fault`: the next commit fails, before or after it became durable. `told_at`: by sequence."""
+    """`fault`: the next commit fails, before or after it became durable; or whoever made it is killed right after it.
+
+    `told_at`: by sequence.
+    """
 
     now: Callable[[], datetime] | None = None
     fault: Fault | None = None
@@ -39,6 +42,7 @@ class FlakyJournal:
 class _FlakyShard:
     def __init__(self, inner: Any, outcomes: Outcomes) -> None:
         self._inner = inner
+        self._killed = False
         self._outcomes = outcomes
 
     def __getattr__(self, name: str) -> Any:
@@ -47,6 +51,11 @@ class _FlakyShard:
     async def restore(self) -> AsyncIterator[Any]:
         async for record in self._inner.restore():
             yield record
+
+    async def release(self) -> None:
+        # Who was killed releases nothing: whoever comes next must take it from them.
+        if not self._killed:
+            await self._inner.release()
 
     async def commit(self, commit: Commit) -> None:
         fault, self._outcomes.fault = self._outcomes.fault, None
@@ -57,5 +66,6 @@ class _FlakyShard:
             if event.topic == "lifecycle" and event.key.startswith("shard/") and self._outcomes.now is not None:
                 sequence = int(dict(event.headers)["sequence"])
                 self._outcomes.told_at[sequence] = self._outcomes.now()
-        if fault == "after":
+        self._killed = fault == "kill"
+        if fault in {"after", "kill"}:
             raise JournalError("planted: nobody knows whether it was written")

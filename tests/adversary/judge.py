@@ -33,6 +33,7 @@ Key = tuple[str, str]
 WINDOW = (50, 500)
 WINDOWS = {"nav": (20, 60)}
 WINDOW_DAYS = timedelta(days=35)
+ENDINGS = {"ConsentExpired", "ConsentRevoked", "LinkClosed"}
 RANKED = {*LEDGERS, "nav"}
 
 
@@ -79,6 +80,8 @@ class Judge:
                 found += self._checkpoint(event)
             elif event["account_id"] == self.account_id and topic != "lifecycle":
                 found += self._event(topic, event)
+            elif event["account_id"] == self.account_id and event["event_type"] in ENDINGS:
+                found.append(f"{event['event_type']} {event['sequence']}, though nobody ended anything")
         return [*found, *self._present()] if settled else found
 
     # ── Events ──────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -38,6 +39,10 @@ WAITS = (20, 60, 60, 600, 2400, 2400, 4200, 10_800)
 LONGEST_TROUBLE_SECONDS = 5 * 3600
 """Less than a change must stand to be believed."""
 CADENCES = ("live", "live:30s/30m", "live:1m/24h", "snapshot/6h", "live:5m/5m", "off")
+CLOCKS = (0.0, 45.0, -45.0, 5400.0, 5 * 3600.0, -5 * 3600.0, *(200 * 86_400.0,) * 3, -200 * 86_400.0)
+"""By how many seconds the host's clock may be ahead."""
+RIGHT = CLOCKS.index(0.0)
+SUSPENDED_SECONDS = 9 * 3600
 SETTLING_ROUNDS = 5
 SETTLING_SECONDS = 3.5 * 3600
 KINDS = {kind.name for domain in DOMAINS.values() for kind in domain.resources}
@@ -54,6 +59,8 @@ class Theme:
     limits: PollLimits = field(default_factory=PollLimits)
     page_limits: tuple[int, int, int] = (100, 200, 100)
     full_seconds: float = FULL_SECONDS
+    consent_days: float = 3650.0
+    consent_begins: timedelta = timedelta(days=-1)
 
 
 TRUTH = ("add", "amend", "settle", "remove", "restore", "back_date")
@@ -69,9 +76,16 @@ THEMES: dict[str, Theme] = {
     "profile": Theme(("vanish", "heal", "add")),
     "odd entries": Theme(("garble", "twin", "mend", *TRUTH)),
     "moving": Theme(("move", *TRUTH), page_limits=(7, 7, 7), limits=PollLimits(head_page_cap=3)),
-    "crashes": Theme(("restart", "fail_commit", *TRUTH, "add_and_remove")),
+    "crashes": Theme(("restart", "fail_commit", "kill", *TRUTH, "add_and_remove")),
     "cadences": Theme(("cadence", "restart", *TRUTH)),
     "false dates": Theme(("false_date", "heal", *TRUTH)),
+    "clocks": Theme(
+        (*("set_clock", "blink", "restart") * 3, "suspend", "kill", "empty", "add", "amend", "remove"),
+        consent_days=90.0,
+    ),
+    "linked by a clock ahead": Theme(
+        ("set_clock", "restart", "kill", "add", "amend"), consent_days=90.0, consent_begins=timedelta(hours=5), steps=12
+    ),
     "small pages": Theme(
         ("add", "burst", "amend", "remove"),
         manner=Manner(short_pages=9, cursor_length=500, shuffled=True, odd_fields=True, tags="weak"),
@@ -141,8 +155,8 @@ class Siege:
         self.outcomes.now = bank.now
         adversary = Adversary(bank, world.books)
         adversary.start(self.theme.history)
-        account_id = await world.link_holder()
-        calm: Script = [("heal", 0, 0), ("calm", 0, 0), ("restart", 0, 0)]
+        account_id = await world.link_holder(days=self.theme.consent_days, given=self.theme.consent_begins)
+        calm: Script = [("heal", 0, 0), ("set_clock", 0, RIGHT), ("calm", 0, 0), ("restart", 0, 0)]
         rounds: Script = [("round", 0, 0)] * SETTLING_ROUNDS
         for part in ([*script, *calm, *rounds], [("mend", 0, 0), *rounds[::2]]):
             if part[0][0] == "mend" and not adversary.unreadable():
@@ -153,6 +167,8 @@ class Siege:
             judge = Judge(world.books, account_id, adversary.lies, self.outcomes.told_at)
             if findings := judge.findings(await world.events(), settled=True):
                 return findings
+        if any(method == "DELETE" for method, _, _ in bank.calls):
+            return ["a session was ended, though nobody ended anything"]
         return []
 
     async def _live(self, world: SecondWorld, adversary: Adversary, account_id: str, steps: Iterator[Step]) -> bool:
@@ -200,8 +216,10 @@ class Siege:
                 for domain in sorted(set(DOMAIN.values())):
                     await world.command("accept", account_id, domain=domain)
                 await world.drive(worker.apply_commands)
-        elif rule == "fail_commit":
-            self.outcomes.fault = ("before", "after")[b % 2]
+        elif rule in {"fail_commit", "kill"}:
+            self.outcomes.fault = "kill" if rule == "kill" else ("before", "after")[b % 2]
+        elif rule in {"set_clock", "blink", "suspend"}:
+            await self._upset(world, worker, adversary, rule, CLOCKS[b % len(CLOCKS)])
         elif rule in {"cadence", "calm"}:
             self.outcomes.fault = None if rule == "calm" else self.outcomes.fault
             said = "live:30s/30m" if rule == "calm" else CADENCES[b % len(CADENCES)]
@@ -212,6 +230,27 @@ class Siege:
             touched[0] = getattr(adversary, rule)(a, b) or touched[0]
         # What happens next is later than what was read.
         clock.jump(2)
+
+    async def _upset(
+        self, world: SecondWorld, worker: ShardWorker, adversary: Adversary, rule: str, ahead: float
+    ) -> None:
+        """The host's clock is set, for good or for a moment, or the host sleeps."""
+        clock: Any = world.clock
+        if rule == "suspend":
+            # What stands for so long is no slip.
+            adversary.heal(0, 0)
+            clock.jump(SUSPENDED_SECONDS)
+            return
+        _set_clock(clock, ahead)
+        if rule == "blink":
+            await world.read(worker)
+            await clock.advance(3)
+            _set_clock(clock, 0.0)
+
+
+def _set_clock(clock: Any, seconds: float) -> None:
+    """Set the host's wall clock to be that much ahead of the world's time."""
+    clock.step(seconds - (clock.now() - clock.world_time).total_seconds())
 
 
 def play(theme: Theme, script: Script, siege: Callable[[Theme], Siege] = Siege) -> list[str]:

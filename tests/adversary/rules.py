@@ -298,6 +298,27 @@ def emptied(status: int = 200) -> Overlay:
     return empty
 
 
+def lacking(count: int, status: int = 200) -> Overlay:
+    """An answer in which some entries of the middle are not there."""
+
+    def lacks(_request: Request, answer: Answer) -> Answer | None:
+        return Answer(status, _without(answer.value, count)) if isinstance(answer.value, dict) else None
+
+    return lacks
+
+
+def _without(value: Any, count: int) -> Any:
+    if isinstance(value, dict):
+        shown = {name: _without(one, count) for name, one in value.items()}
+        if "content" in shown:
+            shown["totalElements"] = len(shown["content"])
+        return shown
+    if isinstance(value, list):
+        middle = len(value) // 2
+        return value[:middle] + value[middle + count :]
+    return value
+
+
 def frozen(request: Request, _answer: Answer) -> Answer | None:
     """304, whatever happened."""
     return Answer(304, b"", {"etag": tag}) if (tag := request.headers.get("if-none-match")) else None

@@ -16,7 +16,8 @@ import pytest
 
 from connector.domains.model import Entry
 from connector.ports import Commit, Page, PageRequest, RawPage, Resource
-from tests.adversary.machine import Script, Siege, Theme, play
+from tests.adversary.broken_rules import OVER_TIME
+from tests.adversary.machine import THEMES, Script, Siege, Theme, play, script_of
 from tests.second_bank.surfaces import LEDGERS
 
 THEME = Theme((), history=12, page_limits=(7, 7, 7))
@@ -105,6 +106,32 @@ class _Shard(_Journal):
         await self._inner.commit(self._change(commit))
 
 
+class _TellsLate(_Journal):
+    """A journal that writes the events of a commit with the next one, the last ones when it is released."""
+
+    def __init__(self, inner: Any) -> None:
+        super().__init__(lambda commit: commit, inner)
+
+    async def acquire(self, shard: int) -> Any:
+        return _LateShard(await self._inner.acquire(shard))
+
+
+class _LateShard(_Shard):
+    def __init__(self, inner: Any) -> None:
+        super().__init__(lambda commit: commit, inner)
+        self._owed: Commit | None = None
+
+    async def commit(self, commit: Commit) -> None:
+        owed, self._owed = self._owed, commit
+        await self._inner.commit(replace(commit, events=owed.events if owed is not None else ()))
+
+    async def release(self) -> None:
+        if (owed := self._owed) is not None:
+            journal = self._inner._journal
+            await journal.database.run(lambda connection: self._inner.write_events(connection, owed))
+        await self._inner.release()
+
+
 def _without_the_last_event(commit: Commit) -> Commit:
     return replace(commit, events=commit.events[:-1] if len(commit.events) > 4 else commit.events)
 
@@ -115,6 +142,9 @@ def _with_an_event_twice(commit: Commit) -> Commit:
 
 def _in_the_wrong_order(commit: Commit) -> Commit:
     return replace(commit, events=commit.events[::-1])
+
+
+KILLED: Script = [*SCRIPT[:6], ("kill", 0, 0), *SCRIPT[6:9], ("restart", 0, 0), *SCRIPT[9:]]
 
 
 @dataclass(frozen=True)
@@ -146,14 +176,44 @@ BREAKS = {
 }
 
 
-@pytest.mark.parametrize("broken", BREAKS)
+QUICK = {"an entry is lost", "answers are kept", "events change places"}
+
+
+@pytest.mark.parametrize(
+    "broken", [pytest.param(one, marks=() if one in QUICK else pytest.mark.proof) for one in BREAKS]
+)
 def test_the_judge_finds_what_is_broken(broken: str) -> None:
     findings = play(THEME, SCRIPT, BREAKS[broken].siege)
     assert any(_matches(BREAKS[broken].found, one) for one in findings), "\n".join(findings[:8]) or "nothing was found"
 
 
-def test_the_same_life_without_a_break_is_told_rightly() -> None:
-    assert play(THEME, SCRIPT) == []
+@pytest.mark.parametrize("script", [SCRIPT, pytest.param(KILLED, marks=pytest.mark.proof)])
+def test_the_same_life_without_a_break_is_told_rightly(script: Script) -> None:
+    assert play(THEME, script) == []
+
+
+def test_what_is_told_after_the_commit_is_found_where_somebody_is_killed_in_between() -> None:
+    late = partial(Siege, journal=_TellsLate)
+    assert play(THEME, [step for step in KILLED if step[0] != "kill"], late) == []
+    assert any("the sequence does not follow" in one for one in play(THEME, KILLED, late))
+
+
+# By theme and seed, and in what words.
+LIVES = {
+    "a claim is of our clock alone": ("clocks", 1, "claims .* and it is|and never was"),
+    "our clock alone ends what cannot be undone": ("clocks", 1, "though nobody ended anything"),
+    "a step of the clock is not doubted": ("clocks", 1, "though nobody ended anything|closed for consent"),
+}
+
+
+@pytest.mark.parametrize(
+    "broken", [pytest.param(one, marks=pytest.mark.proof if number else ()) for number, one in enumerate(LIVES)]
+)
+def test_a_life_finds_what_is_broken_about_clocks(broken: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    theme, seed, words = LIVES[broken]
+    OVER_TIME[broken](monkeypatch)
+    findings = play(THEMES[theme], script_of(THEMES[theme], seed))
+    assert any(_matches(words, one) for one in findings), "\n".join(findings[:8]) or "nothing was found"
 
 
 def _matches(pattern: str, words: str) -> bool:

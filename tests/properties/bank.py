@@ -202,6 +202,12 @@ class Bank:
         if line := self._pick(a):
             self._put(replace(line, note=b % 3))
 
+    def amended(self, a: int) -> Line | None:
+        """The line that was there before one of the first was amended."""
+        if line := self._pick(a % 2):
+            self._put(replace(line, note=line.note + 1))
+        return line
+
     def settle(self, a: int, _b: int) -> None:
         """Pending to posted, the id kept."""
         if line := self._pick(a, "PENDING"):

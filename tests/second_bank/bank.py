@@ -62,7 +62,7 @@ class _Session:
 
 
 class SecondBank:
-    """Holders by number, and what stands between their books and who asks.
+    """Holders by number, and what stands between their books and who asks. Access tokens live for `token_life`.
 
     `date_offset` shifts what the `Date` header says; None: there is none. `refresh_life` is in seconds.
     """
@@ -74,6 +74,7 @@ class SecondBank:
         self.overlays: list[tuple[str, Overlay]] = []
         self.calls: list[tuple[str, str, int]] = []
         self.date_offset: timedelta | None = timedelta()
+        self.token_life = TOKEN_LIFE
         self.grant: dict[str, Any] = {"expires_in": 600, "refresh_expires_in": 315_360_000}
         self._devices: dict[tuple[str, str], str] = {}
         self._sessions: list[_Session] = []
@@ -132,8 +133,9 @@ class SecondBank:
         seed = len(self.calls)
         body = self.manner.text(answer.value, seed).encode()
         if answer.tagged and self.manner.tags != "none":
-            plain = replace(self.manner, shuffled=False).text(answer.value, 0)
-            tag = f'"{hashlib.sha256(plain.encode()).hexdigest()[:24]}"'
+            shuffled = self.manner.shuffled
+            plain = replace(self.manner, shuffled=False).text(answer.value, 0).encode() if shuffled else body
+            tag = f'"{hashlib.sha256(plain).hexdigest()[:24]}"'
             headers.setdefault("etag", tag if self.manner.tags == "strong" else f"W/{tag}")
         if "etag" in headers and request.headers.get("if-none-match") == headers["etag"]:
             return None, headers
@@ -199,7 +201,7 @@ class SecondBank:
     def _granted(self, session: _Session) -> Answer:
         self._count += 1
         session.access, session.refresh = f"access-{self._count}", f"refresh-{self._count}"
-        session.good_until = self.now() + TOKEN_LIFE
+        session.good_until = self.now() + self.token_life
         return Answer(200, {"access_token": session.access, "refresh_token": session.refresh, **self.grant})
 
     def _surface(self, request: Request, books: Books) -> Answer:  # noqa: C901, PLR0911  # one line a surface
@@ -295,13 +297,13 @@ class SecondBank:
         shown = books.feed("orders").ascending()[::-1]
         size = self._size(request.query.get("size"), 20)
         number = int(request.query.get("page", "0"))
-        page = shown[number * size : (number + 1) * size]
+        rows = list(printed("orders", shown, books, self.manner))
         value = {
-            "content": list(printed("orders", page, books, self.manner)),
+            "content": rows[number * size : (number + 1) * size],
             "page": number,
             "size": size,
-            "totalPages": -(-len(shown) // size),
-            "totalElements": len(shown),
+            "totalPages": -(-len(rows) // size),
+            "totalElements": len(rows),
         }
         return Answer(200, value, tagged=True)
 

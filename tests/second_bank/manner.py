@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
+from json.encoder import encode_basestring_ascii
 from random import Random
 from typing import Any, Literal
 
@@ -84,9 +85,11 @@ def _text(value: Any, random: Random | None, *, odd: bool) -> str:
         return value.text
     if isinstance(value, list):
         return "[" + ",".join(_text(one, random, odd=odd) for one in value) + "]"
+    if isinstance(value, str):
+        return encode_basestring_ascii(value)
     if not isinstance(value, dict):
         return json.dumps(value)
-    parts = [f"{json.dumps(name)}:{_text(one, random, odd=odd)}" for name, one in value.items()]
+    parts = [f"{encode_basestring_ascii(name)}:{_text(one, random, odd=odd)}" for name, one in value.items()]
     if odd:
         parts += ['"x_limit":1e400', '"x_mood":"\\ud83d"', '"x_more":{"deep":[null,1e400]}']
     if random is not None:

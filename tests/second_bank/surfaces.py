@@ -163,7 +163,7 @@ def _order(one: Entry, _manner: Manner) -> Wire:
         "status": one.status,
         "placedAt": millis(one.at),
         "updatedAt": millis(one.at),
-        "settlementTransactionId": None,
+        "settlementTransactionId": f"S{one.id[-12:]}" if one.status == LAST["orders"] else None,
         "bookingReference": None,
     }
 

@@ -16,6 +16,7 @@ from connector.consent import Consent
 from connector.domains.registry import DOMAINS
 from connector.links import Link
 from connector.ports import Journal, Vault
+from connector.runtime.clock_watch import LOOK_SECONDS
 from connector.runtime.job_board import PROFILE, Job, wanted
 from connector.runtime.options import WorkerOptions
 from connector.runtime.shard_worker import ShardWorker
@@ -32,13 +33,15 @@ from tests.support.virtual_clock import VirtualClock
 from tests.support.world import MASTER_KEY, OPTIONS, World
 
 OPTIONS_HERE = replace(OPTIONS, bank_tells_time=True, empty_confirm_seconds=6 * 3600.0, jitter_ratio=0.0)
+LOOKS = 16
+"""Looks at the clocks, after which a doubt is one that stays."""
 HANGING_SECONDS = 6 * 3600.0
 """A job that waits longer than that waits for ever, as far as a test is concerned."""
 
 
 @dataclass(slots=True, kw_only=True)
 class SecondWorld(World):
-    """A world whose bank is the second one. `clock` is the host's; `skew` is by how much it is wrong."""
+    """A world whose bank is the second one. `clock` is the host's; the bank goes by the world's own time."""
 
     books: Books
     page_limits: tuple[int, int, int] = (100, 200, 100)
@@ -61,7 +64,7 @@ class SecondWorld(World):
         clock = clock or VirtualClock()
         activity = Activity()
         clock.settled = activity.settle
-        bank = SecondBank(clock.true_now if hasattr(clock, "true_now") else clock.now, manner)
+        bank = SecondBank(lambda: clock.world_time, manner)
         place = SqliteBackend(str(directory / "journal.db"), shard_count=1)
         opened = await place.open_journal()
         reader = await place.open_reader()
@@ -102,8 +105,15 @@ class SecondWorld(World):
         self.source = ZindigiSource(http, cast("Vault", Counted(self.vault, self.activity)), self.clock, options)
         return self.source
 
-    async def link_holder(self, books: Books | None = None, *, days: float = 3650.0) -> str:
-        """Log a holder in and consent to everything; the account id."""
+    async def link_holder(
+        self,
+        books: Books | None = None,
+        *,
+        days: float = 3650.0,
+        given: timedelta = timedelta(days=-1),
+        domains: frozenset[str] = frozenset(DOMAINS),
+    ) -> str:
+        """Log a holder in; the account id. Consent to `domains` begins that much before or after true time."""
         books = books or self.books
 
         async def ask_pin(*_: object) -> str:
@@ -114,10 +124,9 @@ class SecondWorld(World):
 
         session = await self.source.log_in(books.msisdn, ask_pin, ask_otp)
         self.msisdn_of[session.account_id] = books.msisdn
-        # Given by a clock that is right, whatever the host's says.
-        now = self.books.now()
-        consent = Consent(f"cns_{self.commands}", frozenset(DOMAINS), now, now + timedelta(days=days), "0" * 64, "en")
-        link = Link(session.account_id, 0, "app-session", "holder", frozenset(DOMAINS), consent)
+        now = self.books.now() + given
+        consent = Consent(f"cns_{self.commands}", domains, now, now + timedelta(days=days), "0" * 64, "en")
+        link = Link(session.account_id, 0, "app-session", "holder", domains, consent)
         await self.command("connect", session.account_id, link=link)
         return session.account_id
 
@@ -148,7 +157,16 @@ class SecondWorld(World):
         """Run the jobs of these resource kinds once, in their order, then tell a checkpoint; all of them, if none."""
         await self.drive(lambda: self._read(worker, kinds))
 
+    async def heed_clock(self, worker: ShardWorker) -> None:
+        """Look at the clocks as a running connector does every few seconds, until there is no more to find out."""
+        for _ in range(LOOKS):
+            await worker.heed_clock()
+            if not worker.clock_doubt.wants_answer and not worker.clock_doubt.doubtful:
+                break
+            cast("VirtualClock", self.clock).jump(LOOK_SECONDS)
+
     async def _read(self, worker: ShardWorker, kinds: Collection[str]) -> None:
+        await self.heed_clock(worker)
         for account in tuple(worker.accounts.values()):
             profile = Job(account.account_id, "", PROFILE)
             if (not kinds or "profile" in kinds or not account.resources) and wanted(profile, account):

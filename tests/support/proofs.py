@@ -9,5 +9,11 @@ import pytest
 
 
 def quickly(values: Iterable[Any], *quick: Any) -> list[Any]:
-    """All `values` as parameters; those that are not `quick` take part in the proof only."""
-    return [value if value in quick else pytest.param(value, marks=pytest.mark.proof) for value in values]
+    """All `values` as parameters, tuples where a test takes several; only `quick` ones are not left to the proof."""
+    return [
+        pytest.param(*(value if isinstance(value, tuple) else (value,)), marks=() if value in quick else [PROOF])
+        for value in values
+    ]
+
+
+PROOF = pytest.mark.proof
