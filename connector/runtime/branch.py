@@ -18,9 +18,11 @@ from connector.journal.link_codec import coded, encode_link
 from connector.links import Link
 from connector.ports import Clock, Commit, Damaged, HighWaterMark, Journal, LastCommit, Vault, VaultIdentity
 from connector.runtime.sealed_state import Subject
-from connector.telemetry import logger
+from connector.telemetry import RepeatedFailures, logger
 
 MARK_INTERVAL_SECONDS = 1.0
+REMINDER_SECONDS = 600.0
+"""How often it is said that the vault cannot be written."""
 WAYS_OUT = (
     "Put back the newest copy (`zindigi restore`), or, if this one is to go on, have consumers told of it: "
     "`zindigi journal new-epoch`"
@@ -193,12 +195,15 @@ class MarkKeeper:
         self._vault = vault
         self._clock = clock
         self._noted = branch.position.number
+        self._failures = RepeatedFailures(logger(__name__), clock.monotonic, interval_seconds=REMINDER_SECONDS)
 
     async def run(self) -> None:
         """Note it about once a second while anything is committed, until cancelled; then a last time."""
         try:
             while True:
-                await self._branch.moved.wait()
+                if self._branch.position.number == self._noted:
+                    await self._branch.moved.wait()
+                # A commit that comes while the mark is written is noted with the next round, without another one.
                 await self._clock.sleep(MARK_INTERVAL_SECONDS)
                 await self.note()
         finally:
@@ -214,6 +219,7 @@ class MarkKeeper:
         try:
             self._branch.vault = await self._vault.store_marks([mark])
         except ConnectorError as error:
-            logger(__name__).warning("high_water_mark_not_noted", shard=self._shard, exc_info=error)
+            self._failures.warn("mark", "high_water_mark_not_noted", shard=self._shard, exc_info=error)
         else:
+            self._failures.settle("mark")
             self._noted = position.number
