@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -212,10 +211,8 @@ async def unknown_outcome(backend: KafkaBackend, *, reaches: bool, find_out: boo
         shard = await journal.acquire(SHARD)
         await shard.commit(numbered_commit(SHARD, 1))
         shard._producer.deaf, shard._producer.reaches = True, reaches
-        started = time.monotonic()
         with pytest.raises(JournalError, match="no known outcome"):
-            await shard.commit(numbered_commit(SHARD, 2))
-        assert time.monotonic() - started < backend.options.commit_timeout_seconds + 4
+            await shard.commit(numbered_commit(SHARD, 2))  # without a bound it would never return
         shard = await journal.acquire(SHARD)
         assert shard.committed_number == (2 if reaches else 1)
         if not find_out:
@@ -258,7 +255,6 @@ async def test_a_broker_that_hangs_during_commits_and_comes_back(paused: Broker)
                 with suppress(JournalError):
                     await shard.commit(commit)
 
-            started = time.monotonic()
             try:
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(commit_one_more, numbered_commit(SHARD, number + 1))
@@ -266,7 +262,6 @@ async def test_a_broker_that_hangs_during_commits_and_comes_back(paused: Broker)
                     paused.pause()
             finally:
                 paused.resume()
-            assert time.monotonic() - started < backend.options.commit_timeout_seconds + 4
             shard = await journal.acquire(SHARD)
             assert shard.committed_number in {number, number + 1}
             number = shard.committed_number
