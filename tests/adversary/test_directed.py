@@ -65,7 +65,7 @@ async def test_three_weeks_away_are_made_up_for(tmp_path: Path, surface: str) ->
         async with made.working():
             await made.full(times=2)
         await made.clock.advance(21 * 86_400)
-        made.adversary.many(surface, 1_500, over=timedelta(days=21))
+        made.adversary.many(surface, 700, over=timedelta(days=21))
         async with made.working():
             await made.head(times=2)
             await made.assert_right(settled=False)
