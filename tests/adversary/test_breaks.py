@@ -207,9 +207,8 @@ LIVES = {
 }
 
 
-@pytest.mark.parametrize(
-    "broken", [pytest.param(one, marks=pytest.mark.proof if number else ()) for number, one in enumerate(LIVES)]
-)
+@pytest.mark.proof
+@pytest.mark.parametrize("broken", LIVES)
 def test_a_life_finds_what_is_broken_about_clocks(broken: str, monkeypatch: pytest.MonkeyPatch) -> None:
     theme, seed, words = LIVES[broken]
     OVER_TIME[broken](monkeypatch)
