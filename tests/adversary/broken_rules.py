@@ -125,6 +125,9 @@ ABSENCE: dict[str, Plant] = {
     "what left by its age was removed": always(f"{POLLER}:served_from", None),
     "a mass removal is believed": constant("connector.observe:MASS_ENTRIES", 10**9),
     "a mass creation is believed": always("connector.observe:_Sighting._is_late", False),
+    "what takes the place of all that is known is believed": derived(
+        "connector.observe:_Sighting._is_sync", lambda _sighting: True
+    ),
     "an emptiness is believed at once": always(f"{POLLS}:_trust", Trust(emptiness=True)),
     "a restart begins an emptiness anew": instead(
         "connector.runtime.memory:AccountMemory.resource", _held_is_forgotten

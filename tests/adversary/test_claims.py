@@ -134,6 +134,20 @@ async def test_half_of_everything_does_not_vanish_by_itself(tmp_path: Path, surf
         assert await made.vouched(surface)
 
 
+@pytest.mark.parametrize("surface", walk(TIMED, "bills"))
+async def test_much_that_appears_among_what_was_told_waits(tmp_path: Path, surface: str) -> None:
+    async with bench(tmp_path, history=50) as made:
+        day = made.bank.now() - timedelta(days=5)
+        feed = made.feed(surface)
+        feed.add(*[made.adversary.fresh(surface, day - timedelta(hours=number)) for number in range(30)])
+        await made.full(surface, times=3)
+        assert len(await made.present(surface)) == 50
+        assert (await made.checkpoint())["held"] == 1
+        await made.accept(surface)
+        await made.full(surface, times=2)
+        assert len(await made.present(surface)) == 80
+
+
 @pytest.mark.parametrize("surface", walk([*LEDGERS, "vouchers", "holdings", "loans"], "vouchers"))
 async def test_an_emptiness_is_counted_while_it_waits(tmp_path: Path, surface: str) -> None:
     async with bench(tmp_path, history=15) as made:

@@ -82,8 +82,11 @@ FOUND: dict[str, Found] = {
         claims.test_half_of_everything_does_not_vanish_by_itself, surface="transactions", words="assert not", quick=True
     ),
     "a mass creation is believed": by(
+        claims.test_much_that_appears_among_what_was_told_waits, surface="bills", words="assert 80 =="
+    ),
+    "what takes the place of all that is known is believed": by(
         directed.test_renumbered_entries_are_not_told_beside_the_old_ones,
-        surface="transactions",
+        surface="points",
         history=60,
         words="assert 120 <=",
     ),

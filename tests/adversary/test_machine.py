@@ -12,11 +12,13 @@ import pytest
 
 from tests.adversary.machine import THEMES, described, play, script_of, shortened
 
-QUICK_THEMES = {"flicker", "statuses", "odd entries", "emptiness", "moving", "crashes"}
+QUICK_THEMES = {"flicker", "statuses", "emptiness", "moving", "crashes"}
 """Played in every run; the others in the proof."""
 SEEDS = {"bursts": 2, "flicker": 3, "statuses": 2, "odd entries": 16, "outliers": 10, "emptiness": 2, "moving": 7}
 """Those that have found most with the least; of the other themes the first."""
 PROOF_SEEDS = range(100, 100 + int(os.environ.get("ADVERSARY_SEEDS", "1")))
+HEAVY_THEMES = {"small pages", "bursts"}
+"""Their lives cost as much as those of all others: many of them only where many are asked for."""
 SHRINKING_PLAYS = 30
 
 
@@ -37,7 +39,7 @@ def test_a_hostile_life_is_told_rightly(theme: str) -> None:
 
 
 @pytest.mark.proof
-@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("theme", [one for one in THEMES if one not in HEAVY_THEMES or len(PROOF_SEEDS) > 1])
 def test_many_hostile_lives_are_told_rightly(theme: str) -> None:
     for seed in PROOF_SEEDS:
         besiege(theme, seed)
