@@ -105,7 +105,7 @@ async def checkpoint(world: World, worker: ShardWorker) -> dict[str, Any]:
 @pytest.mark.anyio
 async def test_a_day_of_snapshots(tmp_path: Path, place: Backend) -> None:
     """First sync at once, then both times of day and nothing between; what they find is called a snapshot."""
-    async with a_world(tmp_path, TWICE, "borrower", place=place, among=SOME) as world:
+    async with a_world(tmp_path, TWICE, "borrower", place=place) as world:
         asked = Asked(world)
         async with world.running() as worker:
             await pass_time(world, worker, 120)
@@ -188,7 +188,7 @@ async def test_a_mode_is_changed_by_command_while_it_runs(tmp_path: Path, place:
 
 @pytest.mark.anyio
 async def test_off_asks_nothing_and_coming_back_begins_with_a_complete_read(tmp_path: Path, place: Backend) -> None:
-    async with a_world(tmp_path, "live", "borrower", place=place, among=SOME) as world:
+    async with a_world(tmp_path, "live", "borrower", place=place) as world:
         [account_id] = world.msisdn_of
         asked = Asked(world)
         async with world.running() as worker:
