@@ -49,8 +49,9 @@ class ResourceMemory:
     """One resource: its entities at rest, and what the last reads left.
 
     `read_at`: up to when the last read in this life shows what is new; `reconciled_at`: up to when the last complete
-    one that left nothing to confirm shows everything. `etag_uses` counts how often in a row the bank said that nothing
-    moved. `pace` multiplies the head interval at present; `unconfirmed` while the last read wants a complete one soon.
+    one that left nothing to confirm shows everything; `looked_at` when the last complete one began, believed or not.
+    `etag_uses` counts how often in a row the bank said that nothing moved. `pace` multiplies the head interval at
+    present; `unconfirmed` while the last read wants a complete one soon.
     `bounds` is worked out when first needed, so that restoring and idling decode nothing.
     """
 
@@ -61,6 +62,7 @@ class ResourceMemory:
     etag_uses: int = 0
     read_at: datetime | None = None
     reconciled_at: datetime | None = None
+    looked_at: datetime | None = None
     pace: float = 1.0
     unconfirmed: bool = False
     bounds: Bounds | None = None
@@ -153,6 +155,8 @@ class AccountMemory:
                     memory.read_at = None
                 if memory.reconciled_at is not None and memory.reconciled_at > now:
                     memory.reconciled_at = None
+                if memory.looked_at is not None and memory.looked_at > now:
+                    memory.looked_at = None
 
     def link_status(self) -> LinkStatus | None:
         """The link's status as last told to consumers."""

@@ -260,6 +260,7 @@ class Polls:
             memory.meta = replace(meta, head_digest=digest)
             memory.etag = etag if digest is not None else None
         elif reading.depth in {Depth.RECONCILE, Depth.WHOLE}:
+            memory.looked_at = reading.until
             swept_at = reading.fetched_at if complete else meta.swept_at
             # What is suspected needs the whole read once more, even where nothing moved.
             digest, etag = (None, None) if memory.suspicion else (reading.digest, reading.etag)

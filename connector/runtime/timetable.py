@@ -55,7 +55,7 @@ class Timetable:
         mode = self.mode(account, resource.domain)
         if memory.due_at_once and not isinstance(mode, Off):
             return 0.0
-        past = PastReads(_last_read(memory), memory.pace, memory.unconfirmed)
+        past = PastReads(_last_turn(memory), memory.pace, memory.unconfirmed)
         share = share_of(account.account_id, resource.domain)
         due = next_turn(mode, self.intervals(account, resource), past, self.options.bounds, share, now)
         return None if due is None else (due - now).total_seconds()
@@ -94,6 +94,12 @@ def mode_of(options: WorkerOptions, account: AccountMemory, domain: str) -> Mode
     """How a stream is read by `options`, unless its link says otherwise."""
     asked = account.link.mode(domain) if account.link is not None else None
     return options.mode(domain) if asked is None else asked
+
+
+def _last_turn(memory: ResourceMemory) -> datetime | None:
+    """When it was last asked for, also where what it showed waits to be believed: that is not asked again at once."""
+    in_this_life = [at for at in (memory.looked_at, memory.read_at) if at is not None]
+    return max(in_this_life) if in_this_life else memory.meta.swept_at
 
 
 def _last_read(memory: ResourceMemory) -> datetime | None:

@@ -401,6 +401,7 @@ def heads_only(choose: Callable[..., Depth]) -> Callable[..., Depth]:
     return chosen
 
 
+@pytest.mark.proof
 @pytest.mark.anyio
 async def test_snapshots_that_are_not_complete_are_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with two_worlds(tmp_path, 1) as (live, snapshot):
