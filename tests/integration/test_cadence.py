@@ -226,7 +226,7 @@ async def test_what_is_off_and_read_all_the_same_is_noticed(tmp_path: Path, monk
             asked.take("/transactions")
             monkeypatch.setattr(Timetable, "until_due", lambda *_: 0.0)
             worker._read_soon(worker.accounts[account_id], "transactions")
-            await pass_time(world, worker, 600)
+            await pass_time(world, worker, 10)
             assert asked.take("/transactions") != []
 
 

@@ -101,7 +101,7 @@ def for_everybody(said: Checkpoint, now: datetime) -> Checkpoint:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("spoil", quickly([to_now, completely, for_everybody], for_everybody))
+@pytest.mark.parametrize("spoil", quickly([to_now, completely, for_everybody]))
 async def test_a_checkpoint_that_vouches_for_too_much_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoil: Callable[[Checkpoint, datetime], Checkpoint]
 ) -> None:

@@ -237,8 +237,8 @@ async def test_a_turn_at_a_time_of_day_follows_the_wall_clock_when_it_is_set(pla
         await place.clock.advance(60)
         before = place.world.calls("/advance-cash/*")
         place.clock.step(5 * HOUR)
-        # Twenty minutes and what spreads it; by the wrong clock it would have been five hours more.
-        await place.clock.advance(2 * HOUR)
+        # Twenty minutes and what spreads it (fifteen); by the wrong clock it would have been five hours more.
+        await place.clock.advance(2_200)
         assert place.world.calls("/advance-cash/*") > before
 
 

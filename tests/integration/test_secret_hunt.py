@@ -52,7 +52,7 @@ class Traces:
         self.exceptions += ["".join(traceback.format_exception(error)), repr(error), repr(error.__dict__)]
 
 
-@pytest.fixture(params=["json", "console"])
+@pytest.fixture(params=["json", pytest.param("console", marks=pytest.mark.proof)])
 def traces(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Traces]:
     left = Traces()
     root = logging.getLogger()
