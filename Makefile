@@ -46,7 +46,8 @@ proof: $(VENV)/dev.stamp ## the long proofs: many seeds
 	@$(PYTEST) -n $(WORKERS) -m "proof and not soak"
 
 soak: $(VENV)/dev.stamp ## an hour and more: many more kills, many more hostile lives (SEEDS=n of each)
-	@ADVERSARY_SEEDS=$(or $(SEEDS),40) $(PYTEST) -n $(WORKERS) tests/crash/test_sigkill.py tests/adversary/test_machine.py -m "proof or soak"
+	@ADVERSARY_SEEDS=$(or $(SEEDS),40) $(PYTEST) -n $(WORKERS) tests/crash/test_sigkill.py tests/adversary/test_machine.py tests/adversary/test_troubled_hour.py \
+		-m "proof or soak"
 
 lint: $(VENV)/dev.stamp ## ruff: rules and format
 	@$(BIN)/ruff check .

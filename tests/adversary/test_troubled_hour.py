@@ -148,7 +148,9 @@ def _rare_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(job_board, "LOOK_SECONDS", 5.0)
 
 
-@pytest.mark.parametrize("accounts", [3, pytest.param(300, marks=pytest.mark.proof)])
+@pytest.mark.parametrize(
+    "accounts", [3, pytest.param(300, marks=pytest.mark.proof), pytest.param(1_000, marks=pytest.mark.soak)]
+)
 async def test_a_troubled_hour_ends_with_nothing_lost(tmp_path: Path, accounts: int) -> None:
     await troubled_hour(tmp_path, accounts)
 
