@@ -69,7 +69,11 @@ async def test_events_without_their_state_are_refused_at_the_next_start(
         await live_torn(rig, 1, monkeypatch)
         rig.entry = "connector.cli"
         await rig.start_connector()
-        assert rig.connector is not None
-        assert await rig.connector.wait() == exits.CONFIGURATION
-        assert "holds events of commit" in rig.log_path.read_text(encoding="utf-8")
-        rig.connector = None
+        while "holds events of commit" not in rig.log_path.read_text(encoding="utf-8"):
+            assert rig.connector is not None
+            # Where it is the only shard with events, the process ends; else the others go on.
+            assert rig.connector.returncode in {None, exits.CONFIGURATION}
+            await SystemClock().sleep(0.2)
+        await rig.stop_connector()
+        verdict = await prove(rig, settled=False)
+        assert not any(row.duplicated for row in verdict.rows.values())
