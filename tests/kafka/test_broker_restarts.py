@@ -16,7 +16,8 @@ from connector.errors import FencedError, JournalError
 from connector.journal.kafka.partitions import Watermarks
 from connector.ports import StoredEvent
 from connector.proving.broker import Broker, BrokerError
-from tests.contract.journal.backends import TOPICS, KafkaBackend
+from tests.conftest import QUICK
+from tests.contract.journal.backends import TOPICS, KafkaBackend, fresh_kafka
 from tests.contract.journal.samples import EVENTS_A_COMMIT, numbered_commit, numbers_of
 from tests.contract.journal.suite import SHARD, opened, require_untorn
 from tests.kafka import breaks
@@ -27,11 +28,13 @@ pytestmark = [pytest.mark.anyio, pytest.mark.proof]
 TOLD = ("transactions", "lending")
 """The topics of a numbered commit's events, half of them each."""
 
+PATIENCE_SECONDS = 300.0
+"""A broker that was killed comes back late on a slow machine, and what hangs is ended late."""
 ATTEMPTS = 6
 """How often what goes wrong by chance is given the chance to."""
 
 
-async def act_as_operator(backend: KafkaBackend, broker: Broker) -> None:
+async def act_as_operator(backend: KafkaBackend, broker: Broker, ended: list[TopicPartition]) -> None:
     """End whatever hangs: a broker that was killed now and then leaves a transaction open for ever (KAFKA-20734)."""
     partitions = [partition_of(backend, name) for name in TOPICS]
     seen: dict[TopicPartition, int] = {}
@@ -50,6 +53,7 @@ async def act_as_operator(backend: KafkaBackend, broker: Broker) -> None:
         for partition, offset in stuck.items():
             if seen.get(partition) == offset:
                 print(f"hanging in {partition.topic} at {offset}: aborted")
+                ended.append(partition)
                 with suppress(BrokerError):  # it may have been killed once more
                     await anyio.to_thread.run_sync(abort, broker, partition, offset)
         seen = stuck
@@ -89,13 +93,32 @@ async def follow(backend: KafkaBackend, followed: list[StoredEvent]) -> None:
 
 
 @pytest.mark.parametrize("hard", [False, True])
-async def test_restarts_of_the_broker_lose_and_repeat_nothing(
-    backend: KafkaBackend, broker: Broker, hard: bool
+async def test_restarts_of_the_broker_lose_and_repeat_nothing(broker: Broker, hard: bool) -> None:
+    """A life in which the broker itself left a marker out is lived again on other topics.
+
+    What it had decided to commit stands in some partitions then, and in others an operator has aborted it: it is torn
+    by the broker. (A connector finds that by the commits that its events name, and refuses to start.)
+    """
+    for _ in range(ATTEMPTS):
+        backend = await fresh_kafka(broker.bootstrap_servers, tuning=QUICK)
+        ended: list[TopicPartition] = []
+        try:
+            await live_through_restarts(backend, broker, ended, hard=hard)
+        except* (AssertionError, TimeoutError):
+            if not ended:
+                raise
+        else:
+            return
+    pytest.fail(f"the broker left out a marker in each of {ATTEMPTS} lives")
+
+
+async def live_through_restarts(
+    backend: KafkaBackend, broker: Broker, ended: list[TopicPartition], *, hard: bool
 ) -> None:
     committing = Committing(backend)
     followed: list[StoredEvent] = []
     async with anyio.create_task_group() as operator:
-        operator.start_soon(act_as_operator, backend, broker)
+        operator.start_soon(act_as_operator, backend, broker, ended)
         operator.start_soon(follow, backend, followed)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(committing.run)
@@ -105,12 +128,12 @@ async def test_restarts_of_the_broker_lose_and_repeat_nothing(
                 await anyio.to_thread.run_sync(broker.kill if hard else broker.stop)
                 await anyio.sleep(0.5)
                 await anyio.to_thread.run_sync(broker.start)
-                with anyio.fail_after(60):
+                with anyio.fail_after(PATIENCE_SECONDS):
                     await until(lambda goal=goal: committing.number >= goal)
             committing.over = True
         number = committing.number
         assert await require_untorn(backend, number, "after restarts") == number
-        with anyio.fail_after(20):
+        with anyio.fail_after(PATIENCE_SECONDS):
             await until(lambda: len(followed) >= number * EVENTS_A_COMMIT)
         operator.cancel_scope.cancel()
     # Who read all the while has read everything, once and in order.
