@@ -296,7 +296,7 @@ async def _of_domain(desk: Desk, account_id: str, domain: str, resource: str | N
 
 
 async def _send(desk: Desk, commands: Sequence[Command], wait_seconds: float) -> None:
-    """Append the commands, and give a running connector a moment to apply them: in order, so the last tells.
+    """Append the commands of one account, and give a running connector a moment to apply them; the last one tells.
 
     Raises:
         DeclinedError: what they were about went away, or was set aside, before they were applied.
@@ -305,11 +305,12 @@ async def _send(desk: Desk, commands: Sequence[Command], wait_seconds: float) ->
         await desk.reader.append_command(command)
     if not await applied(desk.reader, commands[-1], wait_seconds):
         return
+    deciding = [command for command in commands if command.kind in DECIDED]
+    now = await desk.things(commands[-1].account_id) if deciding else []
     undecided = [
         f"{thing.resource or thing.domain}: {thing.words}"
-        for command in commands
-        if command.kind in DECIDED
-        for thing in in_resource(await desk.things(command.account_id), command.domain or "", command.resource)
+        for command in deciding
+        for thing in in_resource(now, command.domain or "", command.resource)
         if thing.decision != DECIDED[command.kind] and thing.kind in {*DECIDABLE, "isolated"}
     ]
     if undecided:

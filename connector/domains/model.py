@@ -245,6 +245,11 @@ class Domain:
     name_party: PartyNamer | None = None
     """For records with another side."""
 
+    def kind_of(self, resource: str) -> ResourceKind | None:
+        """The kind of a resource by its name; None where this release has none."""
+        name = resource.split(":", 1)[0]
+        return next((kind for kind in self.resources if kind.name == name), None)
+
     @property
     def per_bank_account(self) -> bool:
         """Whether some of it is read once for every bank account of the login."""

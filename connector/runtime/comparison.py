@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from connector.avro import encode_record
-from connector.branches import Stream
 from connector.diff import visible
 from connector.domains.registry import DOMAINS
 from connector.fold import FoldedEntity, StreamFold
@@ -103,7 +102,7 @@ def _difference(told: FoldedEntity, entity: EntityState, fold: StreamFold) -> st
 def _let_go(fold: StreamFold, name: str, entity: FoldedEntity, meta: ResourceMeta | None, removed: int) -> bool:
     """May what was told be missing, because it left the window?"""
     domain = DOMAINS.get(fold.domain)
-    kind = next((one for one in domain.resources if one.name == name.split(":", 1)[0]), None) if domain else None
+    kind = domain.kind_of(name) if domain is not None else None
     if kind is None:
         return False
     if kind.window is None:
@@ -112,10 +111,6 @@ def _let_go(fold: StreamFold, name: str, entity: FoldedEntity, meta: ResourceMet
     return floor is not None and entity.key is not None and entity.key <= floor and not entity.unreadable
 
 
-def streams_without_account(history: History, accounts: Mapping[str, AccountMemory]) -> dict[str, list[Stream]]:
-    """The streams of accounts that have no state at all, by account."""
-    found: dict[str, list[Stream]] = {}
-    for stream in history.streams:
-        if stream[0] not in accounts:
-            found.setdefault(stream[0], []).append(stream)
-    return found
+def accounts_without_state(history: History, accounts: Mapping[str, AccountMemory]) -> list[str]:
+    """The accounts that have told something, and of which there is no state at all."""
+    return sorted({account_id for account_id, _ in history.streams} - accounts.keys())

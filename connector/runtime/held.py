@@ -89,9 +89,8 @@ def _after(
 
 
 def _resources(account: AccountMemory, domain: Domain) -> Iterator[tuple[str, ResourceKind, ResourceMeta]]:
-    kinds = {kind.name: kind for kind in domain.resources}
     for name in account.stream(domain.name).head.resources:
-        kind = kinds.get(name.split(":", 1)[0])
+        kind = domain.kind_of(name)
         if kind is not None:
             yield name, kind, account.resource(domain.name, name).meta
 

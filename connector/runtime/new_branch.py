@@ -46,7 +46,8 @@ async def go_on(settings: Settings, journal: Journal, vault: Vault, clock: Clock
             raise ConfigurationError(str(unfit(shard, journal.epoch, last, {}, identity)))
     epoch = None
     if settings.journal.kind == "kafka":
-        from connector.runtime.rebuild import begin_with_what_is_whole, deployment_of
+        from connector.runtime.deployment import deployment_of
+        from connector.runtime.rebuild import begin_with_what_is_whole
 
         async with deployment_of(settings, vault, clock) as deployment:
             epoch = await begin_with_what_is_whole(deployment)
@@ -70,7 +71,8 @@ async def rebuild_state(settings: Settings, master_key: bytes, clock: Clock) -> 
             "events and state of the embedded journal are one file: where it is damaged, put a backup back with "
             "`zindigi restore`. journal.kind is not kafka"
         )
-    from connector.runtime.rebuild import deployment_of, rebuild
+    from connector.runtime.deployment import deployment_of
+    from connector.runtime.rebuild import rebuild
 
     vault = await SqliteVault.open(settings.vault.path, master_key)
     try:

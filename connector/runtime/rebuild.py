@@ -7,8 +7,7 @@ a new epoch all the same, streams that are not whole are let go, for the new bra
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -16,19 +15,15 @@ from connector.chain import BEGINNING, Chain, Position, added, contents_of
 from connector.domains.lifecycle import NAME as LIFECYCLE
 from connector.errors import ConfigurationError, ConnectorError, ConsentError, DataError
 from connector.fold import StreamFold
-from connector.journal.kafka.journal import KafkaJournal
-from connector.journal.kafka.reader import KafkaReader
 from connector.journal.kafka.rewriting import StateRewriting, rewriting
-from connector.journal.kafka.settled import kafka_options
-from connector.journal.partition import shard_of
 from connector.links import Link
-from connector.ports import Clock, Commit, HighWaterMark, JournalReader, LastCommit, StateRecord, Vault
+from connector.ports import Commit, HighWaterMark, LastCommit, StateRecord
 from connector.runtime.branch import link_sum
+from connector.runtime.deployment import Deployment
 from connector.runtime.history import Complaint, History, fold_history
 from connector.runtime.memory import shard_subject
 from connector.runtime.rebuilding import LiveSum, RawDigests, head_of, holder_token, stream_rows
 from connector.runtime.sealed_state import Subject, head_key
-from connector.settings import Settings
 
 _SAID: Final = 3
 """How many complaints a refusal names."""
@@ -59,35 +54,6 @@ class _Plan:
     subjects: dict[str, Subject] = field(default_factory=dict)
     tokens: dict[str, str | None] = field(default_factory=dict)
     digests: dict[str, dict[tuple[str, str, str], bytes]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Deployment:
-    """A Kafka journal that nobody works on, opened for this."""
-
-    journal: KafkaJournal
-    reader: JournalReader
-    vault: Vault
-    clock: Clock
-
-
-@asynccontextmanager
-async def deployment_of(settings: Settings, vault: Vault, clock: Clock) -> AsyncIterator[Deployment]:
-    """The topics that the settings name, opened.
-
-    Raises:
-        ConfigurationError, JournalError: they cannot be used, or are away.
-    """
-    options = kafka_options(settings)
-    journal = await KafkaJournal.open(options, clock=clock)
-    try:
-        reader = await KafkaReader.open(options, clock=clock)
-        try:
-            yield Deployment(journal, reader, vault, clock)
-        finally:
-            await reader.close()
-    finally:
-        await journal.close()
 
 
 async def rebuild(deployment: Deployment) -> Rebuilt:
@@ -148,11 +114,7 @@ async def _plan(deployment: Deployment, work: StateRewriting, shard: int, *, who
         )
     topics = await work.history(shard)
     history = await fold_history(shard, topics.events)
-    links = {
-        account_id: link
-        for account_id, link in (await deployment.reader.links()).items()
-        if shard_of(account_id, journal.shard_count) == shard
-    }
+    links = await deployment.links(shard)
     if whole:
         _require_whole(shard, journal.options.prefix, topics.expired, history, links)
     mark = (await deployment.vault.marks()).get(shard)

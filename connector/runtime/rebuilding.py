@@ -87,7 +87,7 @@ def meta_of(fold: StreamFold, resource: str) -> ResourceMeta:
         return ResourceMeta(backfilled=True)
     quarantined = sum(entity.unreadable for _, entity in fold.of_resource(resource))
     meta = ResourceMeta(backfilled=fold.backfilled, quarantined_count=quarantined)
-    kind = next((one for one in DOMAINS[fold.domain].resources if one.name == resource.split(":", 1)[0]), None)
+    kind = DOMAINS[fold.domain].kind_of(resource)
     newest_first = kind is not None and kind.feed is Feed.NEWEST_FIRST
     return replace(meta, bound=lowest_key(fold, resource)) if newest_first and not fold.backfilled else meta
 

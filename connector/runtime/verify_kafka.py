@@ -7,15 +7,12 @@ from typing import Final
 
 from connector.errors import ConfigurationError, ConsentError, DataError
 from connector.journal.kafka.history import EventHistory
-from connector.journal.kafka.journal import KafkaJournal
-from connector.journal.kafka.reader import KafkaReader
-from connector.journal.kafka.settled import kafka_options
 from connector.journal.kafka.shard_state import ShardState
-from connector.journal.partition import shard_of
 from connector.journal.verify import Finding
-from connector.ports import Clock, JournalReader, LastCommit, StateRecord, Vault
+from connector.ports import Clock, LastCommit, StateRecord, Vault
 from connector.runtime.branch import require_sound, unfit
-from connector.runtime.comparison import compare, streams_without_account, unchecked
+from connector.runtime.comparison import accounts_without_state, compare, unchecked
+from connector.runtime.deployment import Deployment, deployment_of
 from connector.runtime.history import Heading, History, fold_history
 from connector.runtime.memory import Restored, restore
 from connector.runtime.verify import Note
@@ -30,29 +27,23 @@ async def verify_topics(settings: Settings, vault: Vault, clock: Clock, note: No
     Raises:
         ConfigurationError, JournalError: they cannot be read at all.
     """
-    options = kafka_options(settings)
-    journal = await KafkaJournal.open(options, clock=clock)
-    reader = await KafkaReader.open(options, clock=clock)
-    try:
-        findings = []
-        for shard in range(journal.shard_count):
-            verification = await _of_shard(shard, journal, reader, vault)
+    findings = []
+    async with deployment_of(settings, vault, clock) as deployment:
+        for shard in range(deployment.journal.shard_count):
+            verification = await _of_shard(shard, deployment)
             findings += verification.findings
             for line in verification.notes:
                 note(line)
-        return findings
-    finally:
-        await reader.close()
-        await journal.close()
+    return findings
 
 
-async def _of_shard(shard: int, journal: KafkaJournal, reader: JournalReader, vault: Vault) -> _Verification:
+async def _of_shard(shard: int, deployment: Deployment) -> _Verification:
     """One shard. A connector may go on meanwhile: what may come of that is looked at again."""
-    verification = _Verification(shard, journal, reader, vault)
+    verification = _Verification(shard, deployment)
     await verification.run()
     for _ in range(_ATTEMPTS - 1):
         if verification.findings and verification.overtaken:
-            verification = _Verification(shard, journal, reader, vault)
+            verification = _Verification(shard, deployment)
             await verification.run()
     return verification
 
@@ -60,15 +51,15 @@ async def _of_shard(shard: int, journal: KafkaJournal, reader: JournalReader, va
 class _Verification:
     """One look at one shard."""
 
-    def __init__(self, shard: int, journal: KafkaJournal, reader: JournalReader, vault: Vault) -> None:
+    def __init__(self, shard: int, deployment: Deployment) -> None:
         self.findings: list[Finding] = []
         self.notes: list[str] = []
         self.overtaken = False
         """True where commits were made while it was looked at."""
         self._shard = shard
-        self._journal = journal
-        self._reader = reader
-        self._vault = vault
+        self._deployment = deployment
+        self._journal = deployment.journal
+        self._vault = deployment.vault
 
     def _find(self, number: int | None, table: str, what: str) -> None:
         self.findings.append(Finding(self._shard, number, table, what))
@@ -84,16 +75,11 @@ class _Verification:
         complaint = unfit(shard, journal.epoch, last, marks, identity)
         if complaint is not None:
             self._find(last.number, "state", complaint)
-        links = {
-            account_id: link
-            for account_id, link in (await self._reader.links()).items()
-            if shard_of(account_id, journal.shard_count) == shard
-        }
-        restored = await restore(shard, _records(state), links, vault)
+        restored = await restore(shard, _records(state), await self._deployment.links(shard), vault)
         for account_id, reason in restored.set_aside.items():
             self._find(last.number, "state", f"what is kept of {account_id} cannot be opened: {reason}")
         try:
-            require_sound(shard, last, restored.found.without(await self._reader.damaged()))
+            require_sound(shard, last, restored.found.without(await self._deployment.reader.damaged()))
         except ConfigurationError as error:
             self._find(last.number, "state", str(error))
         await self._compare_events(restored, last)
@@ -118,7 +104,7 @@ class _Verification:
             self._find(None, one.topic, f"of {one.account_id}, {one.what}")
         if later > newest:
             self._find(later, "events", f"there are events of that commit, and the state is as of {newest}")
-        for account_id in streams_without_account(history, restored.accounts):
+        for account_id in accounts_without_state(history, restored.accounts):
             if account_id not in restored.set_aside and not await self._erased(account_id):
                 self._find(None, "state", f"of {account_id} there are events, and no state")
         self._note_expired(history, restored, topics.expired)

@@ -36,7 +36,7 @@ async def test_sigterm_is_bounded_and_loses_nothing(tmp_path: Path, kafka: str |
         if hangs:
             await rig.ask_bank("faults", {"kind": "latency", "params": {"seconds": HANGING_SECONDS}})
             await clock.sleep(1.0)
-        # Whoever waited for the bank would be killed by then.
+        # Whoever waited for the bank would be killed by then; for how long it waits: tests/faults/test_shutdown.py.
         assert await rig.stop_connector() == 0
         # What it was shown and could not tell any more, the next life tells.
         await rig.ask_bank("client-lost", {})

@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 
 import anyio
+import pytest
 
 from connector.chain import Chain, Position
 from connector.cli import exits
@@ -49,6 +50,20 @@ def committed(zindigi: Zindigi) -> str:
 def damage(statement: str) -> None:
     with closing(sqlite3.connect(JOURNAL, isolation_level=None)) as connection:
         connection.execute(statement)
+
+
+def test_verify_claims_no_more_than_was_checked(zindigi: Zindigi, monkeypatch: pytest.MonkeyPatch) -> None:
+    committed(zindigi)
+
+    async def partly(_settings: object, _key: bytes, _clock: object, note: Callable[[str], None]) -> list[object]:
+        note("shard 0, test.lending: its oldest events have expired or were deleted")
+        return []
+
+    monkeypatch.setattr("connector.runtime.verify.verify", partly)
+    code, out, err = zindigi("journal", "verify")
+    assert (code, out) == (exits.OK, "")
+    assert "Not checked: shard 0, test.lending: its oldest events have expired" in err
+    assert "As far as it could be checked, the journal is as it was committed." in err
 
 
 def test_verify_says_shard_commit_table_and_what_is_wrong(zindigi: Zindigi) -> None:
