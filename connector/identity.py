@@ -43,13 +43,10 @@ def replaced_id(record: Record) -> str | None:
     """The bank's previous id of what this record is of, where it states one."""
     # Not isinstance(record, Replacing): checking a Protocol at run time costs microseconds for every entity known.
     replaces: str | None = getattr(record, "replaces", None)
-    earlier = bank_entity(replaces) if replaces is not None else None
+    if replaces is None:
+        return None
+    earlier = bank_entity(replaces)
     return earlier if earlier != record.entity_id else None
-
-
-def unreadable_name(entry: Unreadable) -> str:
-    """The id of an entry that cannot be read; one made of its digest where not even the id is readable."""
-    return entry.entity_id if entry.entity_id is not None else f"?{entry.raw_digest.hex()}"
 
 
 def again(bank_id: str) -> str:
@@ -74,8 +71,8 @@ class _Resolution:
     ) -> None:
         self.known = known
         self.complete = complete
-        self.records = {entry.record.entity_id: entry.record for entry in entries if isinstance(entry, Entry)}
-        self.names = [unreadable_name(entry) for entry in entries if isinstance(entry, Unreadable)]
+        self.records = {entry.name: entry.record for entry in entries if isinstance(entry, Entry)}
+        self.names = [entry.name for entry in entries if isinstance(entry, Unreadable)]
         self.shown = {*self.records, *self.names}
         self.aliases = {alias: entity.entity_id for entity in known.values() for alias in entity.aliases}
         replaces = {name: earlier for name, record in self.records.items() if (earlier := replaced_id(record))}

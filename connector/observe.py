@@ -14,7 +14,7 @@ from enum import Enum
 
 from connector.domains.model import BookingKey, Entry, Feed, ResourceKind, Unreadable
 from connector.domains.transactions import BalanceChain, Transaction
-from connector.identity import is_nameless, replaced_id, resolve, unreadable_name
+from connector.identity import is_nameless, replaced_id, resolve
 from connector.state import EntityState, HeldKind
 from connector.window import is_entry
 
@@ -148,11 +148,7 @@ def moved_while_paging(entries: Iterable[Entry | Unreadable]) -> bool:
     Content is what the bank sent: a running balance that shifted is no change of the entry, but the feed moved.
     """
     seen: dict[str, bytes] = {}
-    for entry in entries:
-        name = entry.record.entity_id if isinstance(entry, Entry) else unreadable_name(entry)
-        if seen.setdefault(name, entry.raw_digest) != entry.raw_digest:
-            return True
-    return False
+    return any(seen.setdefault(entry.name, entry.raw_digest) != entry.raw_digest for entry in entries)
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,15 +247,10 @@ def _lowest(known: Known, read: Read) -> BookingKey | None:
     """From where on a read shows everything there is: a head read down to its last entry."""
     if read.whole or read.depth is not Depth.HEAD:
         return read.lower
-    keys = [key for entry in read.entries if (key := key_of(entry)) is not None]
+    keys = [key for entry in read.entries if (key := entry.key) is not None]
     if known.kind.feed is Feed.NEWEST_FIRST and keys:
         return min(keys)
     return read.lower
-
-
-def key_of(entry: Entry | Unreadable) -> BookingKey | None:
-    """The booking key of an entry, where it can be read."""
-    return entry.record.booking_key if isinstance(entry, Entry) else entry.key
 
 
 def _missing(candidates: Iterable[EntityState], sighting: _Sighting, lower: BookingKey | None) -> frozenset[str]:
@@ -297,10 +288,9 @@ class _Sighting:
         self.present = self.naming.present
         for entity_id in self.naming.merged:
             del self.believed[entity_id]
-        keys = (entry.record.booking_key if isinstance(entry, Entry) else entry.key for entry in read.entries)
         newest = max((entity.key for entity in known.entities.values() if is_entry(entity)), default=None)
         # An entry without a key of its own stands where its neighbour does, and one at the top beside the next one.
-        self._last_key = newest or next((key for key in keys if key is not None), None)
+        self._last_key = newest or next((entry.key for entry in read.entries if entry.key is not None), None)
 
     def observation(self, suspicion: Suspicion) -> Observation:
         return Observation(
@@ -320,8 +310,8 @@ class _Sighting:
 
     def _take_record(self, entry: Entry) -> None:
         record = entry.record
-        self._last_key = key = record.booking_key
-        entity_id = self.naming.speaking.get(record.entity_id)
+        self._last_key = key = entry.key
+        entity_id = self.naming.speaking.get(entry.name)
         if entity_id is None:
             # Another id took over from this one: the later one speaks.
             return
@@ -377,7 +367,7 @@ class _Sighting:
         return self.read.depth is not Depth.BACKFILL and (self.read.lower is None or key >= self.read.lower)
 
     def _take_unreadable(self, entry: Unreadable) -> None:
-        entity_id = self.naming.unreadable.get(unreadable_name(entry))
+        entity_id = self.naming.unreadable.get(entry.name)
         if entity_id is None:
             return
         before = self.believed.get(entity_id)

@@ -104,10 +104,19 @@ class Related:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One understood entry of a page. `raw_digest` is a digest of the entry as the bank sent it."""
+    """One understood entry of a page. `raw_digest` is a digest of the entry as the bank sent it.
+
+    `name` and `key` are the record's entity id and booking key, worked out once.
+    """
 
     record: Record
     raw_digest: bytes
+    name: str = field(init=False, repr=False, compare=False)
+    key: BookingKey = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", self.record.entity_id)
+        object.__setattr__(self, "key", self.record.booking_key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +130,11 @@ class Unreadable:
     reason: str
     entity_id: str | None = None
     key: BookingKey | None = None
+
+    @property
+    def name(self) -> str:
+        """Its entity id; one made of its digest where not even the id is readable."""
+        return self.entity_id if self.entity_id is not None else f"?{self.raw_digest.hex()}"
 
 
 class Feed(Enum):

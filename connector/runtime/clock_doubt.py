@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 BOUND_SECONDS: Final = 60.0
 """By how much clocks may differ. A glitch of less moves nothing that matters."""
@@ -22,8 +22,7 @@ TRUST_SECONDS: Final = 3600.0
 RETENTION_SLACK: Final = timedelta(days=1)
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(NamedTuple):
     """One look at the host's clocks: wall, and elapsed seconds."""
 
     wall: datetime

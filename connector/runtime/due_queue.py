@@ -79,9 +79,17 @@ class DueQueue(Generic[K]):
         return key
 
     def next_due(self) -> float | None:
-        """When the next key is due; None when nothing waits."""
-        firsts = (self._first(keys) for keys in (self._heap, *self._due.values()))
-        return min((first for first in firsts if first is not None), default=None)
+        """When the next key is due; where some have come due, when the first of whoever is next did.
+
+        None when nothing waits. What it costs does not grow with how many are due.
+        """
+        while self._due:
+            owner, keys = next(iter(self._due.items()))
+            first = self._first(keys)
+            if first is not None:
+                return first
+            del self._due[owner]
+        return self._first(self._heap)
 
     def _ripen(self, now_seconds: float) -> None:
         while (due := self._first(self._heap)) is not None and due <= now_seconds:

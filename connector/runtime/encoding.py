@@ -154,6 +154,11 @@ class _Encoding:
     def sealed(self, kept: Kept, chain: Chain) -> Encoded:
         write, subject = self.write, self.write.account.subject
         touched = {change.after.entity_id for change in self.changes} | {entity.entity_id for entity in kept.rewritten}
+        dropped = [entity_id for entity_id in kept.dropped if entity_id in write.opened.entities]
+        keys = {
+            entity_id: subject.entity_key(write.domain, write.resource, entity_id)
+            for entity_id in (*sorted(touched & kept.entities.keys()), *dropped)
+        }
         refresh = write.refresh
         head = replace(
             self.head,
@@ -173,14 +178,8 @@ class _Encoding:
             for entity_id, entity in kept.entities.items()
         }
         state = [
-            subject.entity_record(write.domain, write.resource, entity_id, values[entity_id])
-            for entity_id in sorted(touched)
-            if entity_id in values
-        ]
-        state += [
-            subject.entity_tombstone(write.domain, write.resource, entity_id)
-            for entity_id in kept.dropped
-            if entity_id in write.opened.entities
+            subject.entity_record(key, values[entity_id]) if entity_id in values else StateRecord(key, None)
+            for entity_id, key in keys.items()
         ]
         state.append(subject.head_record(write.domain, head))
         meta = self.resources.get(write.resource, write.meta)
@@ -193,13 +192,12 @@ class _Encoding:
             events=tuple(self.records),
             state=tuple(state),
             quarantine=tuple(self.quarantine),
-            live=self._live(state, values, head, chain),
+            live=self._live(keys, values, head, chain),
         )
 
-    def _live(self, state: list[StateRecord], values: Mapping[str, bytes], head: StreamHead, chain: Chain) -> int:
-        """By how much the sum over the shard's live rows changes."""
-        write, subject = self.write, self.write.account.subject
-        written = {record.key for record in state}
+    def _live(self, keys: Mapping[str, str], values: Mapping[str, bytes], head: StreamHead, chain: Chain) -> int:
+        """By how much the sum over the shard's live rows changes; `keys` are those of what is written, by entity."""
+        write = self.write
         key = head_key(write.account.account_id, write.domain)
         change = chain.of_head(key, head.commit_number)
         if self.head.commit_number:
@@ -209,8 +207,8 @@ class _Encoding:
             before, after = write.opened.values.get(entity_id), values.get(entity_id)
             if before == after:
                 continue
-            row = subject.entity_key(write.domain, write.resource, entity_id)
-            if row not in written:
+            row = keys.get(entity_id)
+            if row is None:
                 raise ValueError(f"{write.domain}: an entity changed in memory and is not committed")
             change -= chain.of_row(row, before) if before is not None else 0
             change += chain.of_row(row, after) if after is not None else 0

@@ -12,10 +12,10 @@ from connector.diff import visible
 from connector.domains.model import BookingKey, Entry, Feed, ResourceKind, Unreadable
 from connector.errors import CursorError, UnavailableError
 from connector.limits import MAXIMUM_ENTRIES_A_CHUNK, MAXIMUM_PAGES_A_READ
-from connector.observe import Depth, Read, key_of
+from connector.observe import Depth, Read
 from connector.ports import Page, PageRequest, Resource, Source
 from connector.runtime.memory import ResourceMemory
-from connector.runtime.walk import Gate, Reading, Walk, keys_of, name_of
+from connector.runtime.walk import Gate, Reading, Walk, keys_of
 from connector.state import EntityState
 from connector.window import is_entry, karachi_day, served_from
 
@@ -149,10 +149,10 @@ class Poller:
         newest_first = walk.kind.feed is Feed.NEWEST_FIRST
         since_chunk = walk.pages
         while True:
-            walk.require_still()
             ended = walk.next_cursor is None or (newest_first and _ends_below(walk.page, told_to))
             full = since_chunk >= self._limits.backfill_chunk_pages or len(walk.entries) >= MAXIMUM_ENTRIES_A_CHUNK
             if ended or full:
+                walk.require_still()
                 read = Read(depth, walk.take(), complete=walk.next_cursor is None)
                 yield walk.reading(depth, read, last=ended, joined_to=walk.joined_to if ended else None)
                 since_chunk = 0
@@ -215,13 +215,13 @@ def _from(lower: BookingKey | None, entries: list[Entry | Unreadable]) -> tuple[
     """The entries without those that stand below `lower`, of which the read says nothing."""
     if lower is None:
         return tuple(entries)
-    return tuple(entry for entry in entries if (key := key_of(entry)) is None or key >= lower)
+    return tuple(entry for entry in entries if (key := entry.key) is None or key >= lower)
 
 
 def _all_known(page: Page, known: Mapping[str, EntityState]) -> bool:
     """Is there no entry on the page that is new?"""
     names = known.keys() | {alias for entity in known.values() for alias in entity.aliases}
-    return all(name_of(entry) in names for entry in page.entries)
+    return all(entry.name in names for entry in page.entries)
 
 
 def _nothing_new_below(page: Page, known: Mapping[str, EntityState]) -> bool:
@@ -238,8 +238,7 @@ def _nothing_new_below(page: Page, known: Mapping[str, EntityState]) -> bool:
     for entry in page.entries:
         if not isinstance(entry, Entry):
             return False
-        name = entry.record.entity_id
-        entity = by_bank_id.get(name) or known.get(name)
+        entity = by_bank_id.get(entry.name) or known.get(entry.name)
         if entity is None or not entity.settled or visible(entity) != entry.record:
             return False
         if oldest_unsettled is not None and entity.key >= oldest_unsettled:

@@ -58,7 +58,7 @@ def stream_rows(
             entity = entity_state(entity_id, folded, lowest or BookingKey(0, ""), digest)
             if entity is not None:
                 value = encode_entity(fold.domain, entity)
-                record = subject.entity_record(fold.domain, resource, entity_id, value)
+                record = subject.entity_record(subject.entity_key(fold.domain, resource, entity_id), value)
                 live.add_row(record.key, value)
                 yield record
     live.add_head(head_key(fold.account_id, fold.domain), head.commit_number)

@@ -60,14 +60,9 @@ class Subject:
         key = head_key(self.account_id, domain)
         return StateRecord(key, self._sealer.seal(self.account_id, key, encode_head(head)))
 
-    def entity_record(self, domain: str, resource: str, entity_id: str, value: bytes) -> StateRecord:
-        """An entity's state, already encoded, sealed."""
-        key = self.entity_key(domain, resource, entity_id)
+    def entity_record(self, key: str, value: bytes) -> StateRecord:
+        """An entity's state, already encoded, sealed under its `entity_key`."""
         return StateRecord(key, self._sealer.seal(self.account_id, key, value))
-
-    def entity_tombstone(self, domain: str, resource: str, entity_id: str) -> StateRecord:
-        """Forgets an entity."""
-        return StateRecord(self.entity_key(domain, resource, entity_id), None)
 
     def seal(self, field: str, plaintext: bytes) -> bytes:
         """Any other value of this subject's."""

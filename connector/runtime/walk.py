@@ -10,9 +10,8 @@ from typing import Final
 
 from connector.domains.model import BookingKey, Entry, Feed, ResourceKind, Unreadable
 from connector.errors import CursorError, DataError
-from connector.identity import unreadable_name
 from connector.limits import MAXIMUM_ENTRIES_A_READ, MAXIMUM_PAGES_A_READ, MAXIMUM_STALLED_PAGES
-from connector.observe import Depth, Read, key_of, moved_while_paging
+from connector.observe import Depth, Read, moved_while_paging
 from connector.ports import Page, PageRequest, RawPage, Resource, Source
 from connector.runtime.clock_doubt import claim_time, retention_time
 from connector.runtime.packing import Opened
@@ -131,8 +130,8 @@ class Walk:
             raise CursorError("an entry came or went while paging")
         if page.next_cursor is not None and page.next_cursor in self._cursors:
             raise CursorError("the bank repeated a cursor")
-        shown = {name_of(entry) for entry in self.page.entries}
-        self._stalled = 0 if any(name_of(entry) not in shown for entry in page.entries) else self._stalled + 1
+        shown = {entry.name for entry in self.page.entries}
+        self._stalled = 0 if any(entry.name not in shown for entry in page.entries) else self._stalled + 1
         if self._stalled >= MAXIMUM_STALLED_PAGES and page.next_cursor is not None:
             raise CursorError("the bank's pages do not get on")
         self._digests.update(self._digest(raw))
@@ -200,9 +199,4 @@ class Walk:
 
 def keys_of(page: Page) -> list[BookingKey]:
     """The booking keys of a page that can be read, in its own order."""
-    return [key for entry in page.entries if (key := key_of(entry)) is not None]
-
-
-def name_of(entry: Entry | Unreadable) -> str:
-    """The id of an entry, readable or not."""
-    return entry.record.entity_id if isinstance(entry, Entry) else unreadable_name(entry)
+    return [key for entry in page.entries if (key := entry.key) is not None]

@@ -80,7 +80,9 @@ class Original:
         for (domain, resource), entities in self.entities.items():
             for entity in entities:
                 moved = _moved(entity, number, part_of)
-                yield subject.entity_record(domain, renamed(resource), moved.entity_id, encode_entity(domain, moved))
+                yield subject.entity_record(
+                    subject.entity_key(domain, renamed(resource), moved.entity_id), encode_entity(domain, moved)
+                )
         for domain, head in self.heads.items():
             resources = {renamed(name): meta for name, meta in head.resources.items()}
             # A clone's holder is pinned by the clone's own key, with its first profile.

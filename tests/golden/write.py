@@ -28,7 +28,7 @@ for domain, events in EVENTS.items():
 
 subject = Subject(ACCOUNT, DATA_KEY)
 records = {
-    name: subject.entity_record(domain, domain, entity.entity_id, encode_entity(domain, entity))
+    name: subject.entity_record(subject.entity_key(domain, domain, entity.entity_id), encode_entity(domain, entity))
     for name, (domain, entity) in ENTITIES.items()
 }
 records |= {name: subject.head_record(domain, head) for name, (domain, head) in HEADS.items()}

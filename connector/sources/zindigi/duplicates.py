@@ -38,7 +38,7 @@ def told_apart(entries: tuple[Entry | Unreadable, ...]) -> tuple[Entry | Unreada
 
 
 def _name(entry: Entry | Unreadable) -> str | None:
-    return entry.record.entity_id if isinstance(entry, Entry) else entry.entity_id
+    return entry.name if isinstance(entry, Entry) else entry.entity_id
 
 
 def _one(name: str, entries: list[Entry | Unreadable]) -> Entry | Unreadable:
@@ -64,5 +64,4 @@ def _stated(entry: Entry) -> tuple[object, ...]:
 
 def _newest_key(entries: list[Entry | Unreadable]) -> BookingKey | None:
     """The highest place of them: what is not known to be lower must not be taken for older."""
-    keys = [entry.record.booking_key if isinstance(entry, Entry) else entry.key for entry in entries]
-    return max((key for key in keys if key is not None), default=None)
+    return max((entry.key for entry in entries if entry.key is not None), default=None)

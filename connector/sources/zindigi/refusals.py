@@ -13,6 +13,7 @@ import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Final, Literal
 
 from connector.errors import (
@@ -198,6 +199,7 @@ def retry_after_seconds(header: str | None, now: datetime) -> float | None:
     return min(max(0.0, (moment - now).total_seconds()), float(MAXIMUM_RETRY_AFTER_SECONDS))
 
 
+@lru_cache(maxsize=16)
 def http_date(header: str | None) -> datetime | None:
     """The UTC instant of an HTTP date (RFC 9110, 5.6.7); None where it is none, or of no year that a clock shows."""
     moment = None if header is None else _instant(header.strip())

@@ -104,11 +104,14 @@ def scaled(number: Decimal, scale: int, digits: int) -> Decimal:
     """
     if not number:
         return Decimal(0).scaleb(-scale)
+    _, figures, exponent = number.as_tuple()
+    if exponent == -scale and len(figures) <= digits:
+        return number
     if _finer(number, scale):
         raise _fault("amount_scale", f"more than {scale} decimals")
     if number.adjusted() + 1 + scale > digits:
         raise _fault("amount_digits", f"more than {digits} significant digits")
-    return number if number.as_tuple().exponent == -scale else number.quantize(Decimal(1).scaleb(-scale))
+    return number.quantize(Decimal(1).scaleb(-scale))
 
 
 def _finer(number: Decimal, scale: int) -> bool:
