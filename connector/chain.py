@@ -13,17 +13,16 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from struct import pack
 from typing import Final
 
-from connector.errors import DataError
 from connector.ports import Commit, Contents, EventRecord, QuarantineRecord
 from connector.sealing import derive_key
+from connector.state import SUM_BYTES, Position
 
-DIGEST_BYTES: Final = 32
+DIGEST_BYTES: Final = SUM_BYTES
 NAME_BYTES: Final = 8
 VALUE_BYTES: Final = 16
 ENTRY_BYTES: Final = NAME_BYTES + VALUE_BYTES
@@ -105,55 +104,6 @@ def _framed(parts: list[bytes]) -> bytes:
 
 def _prefixed(part: bytes) -> bytes:
     return len(part).to_bytes(4, "big") + part
-
-
-@dataclass(frozen=True, slots=True)
-class Position:
-    """Where a shard stands: committed with every commit, sealed, beside what it vouches for.
-
-    `epoch` is the branch that the commit belongs to. `live` is the sum over the live rows, None
-    while some of them cannot be opened. `vault_id` and
-    `vault_counter` say which vault was open then, and how far it had come.
-    """
-
-    number: int = 0
-    epoch: str = ""
-    tip: bytes = BEGINNING
-    live: int | None = 0
-    vault_id: str = ""
-    vault_counter: int = 0
-
-    def encode(self) -> bytes:
-        """As it is sealed."""
-        facts = {
-            "number": self.number,
-            "epoch": self.epoch,
-            "tip": self.tip.hex(),
-            "live": None if self.live is None else f"{self.live:x}",
-            "vault_id": self.vault_id,
-            "vault_counter": self.vault_counter,
-        }
-        return json.dumps(facts).encode()
-
-    @classmethod
-    def decode(cls, value: bytes) -> Position:
-        """What `encode` wrote.
-
-        Raises:
-            DataError: it is something else.
-        """
-        try:
-            facts = json.loads(value)
-            return cls(
-                number=int(facts["number"]),
-                epoch=str(facts["epoch"]),
-                tip=bytes.fromhex(facts["tip"]),
-                live=None if facts["live"] is None else int(facts["live"], 16),
-                vault_id=str(facts["vault_id"]),
-                vault_counter=int(facts["vault_counter"]),
-            )
-        except (ValueError, KeyError, TypeError):
-            raise DataError("the position of a shard cannot be understood") from None
 
 
 class Chain:

@@ -1,7 +1,8 @@
 """State: what is committed beside the events, as frozen values.
 
-Pure. One `EntityState` for every entity remembered, one `StreamHead` for every stream. Sealing and encoding are the
-edge's; so is keeping a resource's entities packed while nothing about them moves.
+Pure. One `EntityState` for every entity remembered, one `StreamHead` for every stream, one `Position` for
+every shard. Sealing and encoding are the edge's; so is keeping a resource's entities packed while nothing about them
+moves.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Literal
+from typing import Final, Literal
 
 from connector.domains.model import EPOCH, BookingKey, Record
 
@@ -128,3 +129,24 @@ class StreamHead:
     confirmed_at: datetime | None = None
     holder_token: str | None = None
     epoch: str = ""
+
+
+SUM_BYTES: Final = 32
+"""Of a tip of the chain, and of the sum over live rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a shard stands: committed with every commit, sealed, beside what it vouches for.
+
+    `epoch` is the branch that the commit belongs to, `tip` that of the chain after it (`connector.chain`). `live` is
+    the sum over the live rows, None while some of them cannot be opened. `vault_id` and `vault_counter` say which vault
+    was open then, and how far it had come.
+    """
+
+    number: int = 0
+    epoch: str = ""
+    tip: bytes = bytes(SUM_BYTES)
+    live: int | None = 0
+    vault_id: str = ""
+    vault_counter: int = 0

@@ -101,6 +101,7 @@ class SchemaStore:
             self.records[name] = self._register([_state_type(version) for version in versions])
         self.entity = self._register(_versions(directory, "state/entity"))
         self.head = self._register(_versions(directory, "state/head"))
+        self.position = self._register(_versions(directory, "state/position"))
 
     def _register(self, versions: Sequence[Datum]) -> Codec:
         present, *earlier = (Codec(version) for version in versions)

@@ -1,4 +1,4 @@
-"""State as it is committed: entities and heads, single-object encoded."""
+"""State as it is committed: entities, heads and positions, single-object encoded."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from connector.avro.compiler import compile_reader, compile_writer
 from connector.avro.records import DAMAGES, MISFITS, RecordType, record_type
 from connector.avro.schemas import HEADER_BYTES, Datum, damaged, schema_store
 from connector.domains.model import BookingKey
-from connector.state import EntityState, EntityStatus, Held, ResourceMeta, StreamHead
+from connector.state import SUM_BYTES, EntityState, EntityStatus, Held, Position, ResourceMeta, StreamHead
 
 
 class _Written(NamedTuple):
@@ -137,6 +137,28 @@ def decode_head(value: bytes) -> StreamHead:
     datum["status"] = intern(datum["status"])
     datum["epoch"] = intern(datum["epoch"])
     return StreamHead(**datum, resources=resources)
+
+
+def encode_position(position: Position) -> bytes:
+    """Where a shard stands.
+
+    Raises:
+        DataError: a value does not fit.
+    """
+    live = None if position.live is None else position.live.to_bytes(SUM_BYTES, "big")
+    return schema_store().position.encode({**asdict(position), "live": live})
+
+
+def decode_position(value: bytes) -> Position:
+    """The position that `encode_position` wrote.
+
+    Raises:
+        DataError: it cannot be decoded.
+    """
+    store = schema_store()
+    datum = store.decode(value, store.position)
+    live = datum.pop("live")
+    return Position(**datum, live=None if live is None else int.from_bytes(live, "big"))
 
 
 def _key(key: BookingKey | None) -> Datum | None:

@@ -12,12 +12,13 @@ from datetime import datetime
 
 import anyio
 
-from connector.chain import Chain, Position, added
+from connector.chain import Chain, added
 from connector.errors import ConfigurationError, ConnectorError
 from connector.journal.link_codec import coded, encode_link
 from connector.links import Link
 from connector.ports import Clock, Commit, Damaged, HighWaterMark, Journal, LastCommit, Vault, VaultIdentity
 from connector.runtime.sealed_state import Subject
+from connector.state import Position
 from connector.telemetry import RepeatedFailures, logger
 
 MARK_INTERVAL_SECONDS = 1.0

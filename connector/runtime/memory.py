@@ -11,7 +11,7 @@ from collections.abc import AsyncIterable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from connector.chain import Chain, Position, added
+from connector.chain import Chain, added
 from connector.diff import visible
 from connector.domains.lifecycle import NAME as LIFECYCLE
 from connector.domains.lifecycle import ConsentRecord, LinkStatus
@@ -26,7 +26,7 @@ from connector.ports import Resource, StateRecord, Vault
 from connector.runtime.branch import Found, link_sum
 from connector.runtime.packing import Packed, Packing
 from connector.runtime.sealed_state import StateKey, Subject, position_key
-from connector.state import EntityState, ResourceMeta, StreamHead
+from connector.state import EntityState, Position, ResourceMeta, StreamHead
 from connector.window import is_entry, lower_bound, resumed_after
 
 MAXIMUM_ETAG_USES = 10
@@ -221,7 +221,7 @@ class _Restoring:
         # Of a key that is none, what comes before the first stroke is the nearest that there is to an owner.
         account_id = record.key.partition("/")[0]
         if record.key == position_key(self._shard_subject):
-            self._position = Position.decode(Subject(self._shard_subject, self._shard_key).open(record))
+            self._position = Subject(self._shard_subject, self._shard_key).open_position(record)
             return
         try:
             account_id, domain, resource, _ = StateKey.parse(record.key)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from connector.chain import BEGINNING, Chain, Position, added, contents_of
+from connector.chain import BEGINNING, Chain, added, contents_of
 from connector.domains.lifecycle import NAME as LIFECYCLE
 from connector.errors import ConfigurationError, ConnectorError, ConsentError, DataError
 from connector.fold import StreamFold
@@ -24,6 +24,7 @@ from connector.runtime.history import Complaint, History, fold_history
 from connector.runtime.memory import shard_subject
 from connector.runtime.rebuilding import LiveSum, RawDigests, head_of, holder_token, stream_rows
 from connector.runtime.sealed_state import Subject, head_key
+from connector.state import Position
 
 _SAID: Final = 3
 """How many complaints a refusal names."""

@@ -10,12 +10,11 @@ import re
 from sys import intern
 from typing import NamedTuple
 
-from connector.avro import decode_head, encode_head
-from connector.chain import Position
+from connector.avro import decode_head, decode_position, encode_head, encode_position
 from connector.errors import DataError
 from connector.ports import StateRecord
 from connector.sealing import Sealer, keyed_token
-from connector.state import StreamHead
+from connector.state import Position, StreamHead
 
 _STATE_KEY = re.compile(r"((?:shard/)?[^/]+)/([a-z]+)(?:/([^/]+)/([0-9a-f]+))?")
 
@@ -87,7 +86,11 @@ class Subject:
     def position_record(self, position: Position) -> StateRecord:
         """Where the shard stands, sealed; this subject must be the shard."""
         key = position_key(self.account_id)
-        return StateRecord(key, self._sealer.seal(self.account_id, key, position.encode()))
+        return StateRecord(key, self._sealer.seal(self.account_id, key, encode_position(position)))
+
+    def open_position(self, record: StateRecord) -> Position:
+        """Where the shard stands, opened."""
+        return decode_position(self.open(record))
 
     def open_head(self, record: StateRecord) -> StreamHead:
         """A stream's head, opened."""

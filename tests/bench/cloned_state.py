@@ -13,14 +13,13 @@ from pathlib import Path
 import anyio
 
 from connector.avro import encode_entity
-from connector.chain import Position
 from connector.domains.registry import DOMAINS
 from connector.domains.transactions import Transaction
 from connector.ports import Commit, StateRecord
 from connector.runtime.connector import Edges, worker_options
 from connector.runtime.memory import AccountMemory, restore, shard_subject
 from connector.runtime.sealed_state import Subject
-from connector.state import EntityState, StreamHead
+from connector.state import EntityState, Position, StreamHead
 from tests.bench.feed import iban_of
 from tests.bench.linked import DOMAIN, Place, connect, enrol, link_of, opened_edges, worker_of
 

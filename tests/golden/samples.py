@@ -18,7 +18,7 @@ from connector.domains.model import BookingKey, Record, Related
 from connector.domains.transactions import BalanceChain, Counterparty, Transaction
 from connector.events import Event, Provenance, Sighting, event_id
 from connector.parties import Party
-from connector.state import EntityState, Held, ResourceMeta, StreamHead
+from connector.state import EntityState, Held, Position, ResourceMeta, StreamHead
 
 KARACHI = timezone(timedelta(hours=5))
 ACCOUNT = "acc-0000000000000001"
@@ -420,7 +420,10 @@ HEADS: dict[str, tuple[str, StreamHead]] = {
     ),
     "new head": ("lending", StreamHead()),
 }  # fmt: skip
-STATE_VERSIONS = dict.fromkeys(HEADS, 1) | {
+POSITION = Position(7, "0123456789abcdef", bytes(range(32)), 1 << 250, "vlt_invented", 3)
+"""Where a shard of the same key stands."""
+
+STATE_VERSIONS = dict.fromkeys((*HEADS, "position"), 1) | {
     name: VERSIONS[domain] if entity.record else 1 for name, (domain, entity) in ENTITIES.items()
 }
 """The file in which the golden bytes of today's state are: an entity without a record has none of its domain's."""

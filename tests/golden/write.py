@@ -12,7 +12,7 @@ from pathlib import Path
 
 from connector.avro import decode_event, encode_entity, encode_event
 from connector.runtime.sealed_state import Subject
-from tests.golden.samples import ACCOUNT, DATA_KEY, ENTITIES, EVENTS, HEADS, STATE_VERSIONS, VERSIONS
+from tests.golden.samples import ACCOUNT, DATA_KEY, ENTITIES, EVENTS, HEADS, POSITION, STATE_VERSIONS, VERSIONS
 from tests.unit.test_avro import plain
 
 HERE = Path(__file__).parent
@@ -32,6 +32,7 @@ records = {
     for name, (domain, entity) in ENTITIES.items()
 }
 records |= {name: subject.head_record(domain, head) for name, (domain, head) in HEADS.items()}
+records["position"] = subject.position_record(POSITION)
 for version in sorted(set(STATE_VERSIONS.values())):
     path = HERE / f"state.v{version}.json"
     kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}

@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.chain import BEGINNING, GONE, Chain, Position, added, contents_of, entries, entry, name_of
+from connector.avro import decode_position, encode_position
+from connector.chain import BEGINNING, GONE, Chain, added, contents_of, entries, entry, name_of
 from connector.errors import DataError
 from connector.ports import Commit, EventRecord, QuarantineRecord, StateRecord
+from connector.state import Position
 
 CHAIN = Chain(bytes(32))
 EVENTS = tuple(EventRecord("lending", "acc", b"value %d" % n, (("ce_id", b"%d" % n),)) for n in range(3))
@@ -89,8 +91,9 @@ def test_the_sum_is_the_same_by_whatever_way_it_came_about(before: dict[str, byt
         assert total != added(0, *(CHAIN.of_row(key, value) for key, value in before.items()))
 
 
-def test_a_position_is_read_back_as_it_was() -> None:
-    position = Position(9, "e" * 16, b"\x01" * 32, (1 << 255) + 3, "v", 12)
-    assert Position.decode(position.encode()) == position
-    with pytest.raises(DataError, match="cannot be understood"):
-        Position.decode(b'{"number": 1}')
+@pytest.mark.parametrize("live", [None, 0, (1 << 255) + 3])
+def test_a_position_is_read_back_as_it_was(live: int | None) -> None:
+    position = Position(9, "e" * 16, b"\x01" * 32, live, "v", 12)
+    assert decode_position(encode_position(position)) == position
+    with pytest.raises(DataError, match="damaged"):
+        decode_position(encode_position(position)[:-1])

@@ -12,13 +12,14 @@ from pathlib import Path
 import anyio
 import pytest
 
-from connector.chain import Chain, Position
+from connector.chain import Chain
 from connector.cli import exits
 from connector.clock import SystemClock
 from connector.journal.sqlite import SqliteJournal
 from connector.master_key import read_master_key
 from connector.ports import Commit, EventRecord, HighWaterMark
 from connector.settings import Settings
+from connector.state import Position
 from connector.vault import SqliteVault
 
 Zindigi = Callable[..., tuple[int, str, str]]

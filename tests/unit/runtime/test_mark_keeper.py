@@ -8,11 +8,12 @@ from typing import Any, cast
 import anyio
 import pytest
 
-from connector.chain import Chain, Position
+from connector.chain import Chain
 from connector.errors import JournalError
 from connector.ports import HighWaterMark, VaultIdentity
 from connector.runtime.branch import MARK_INTERVAL_SECONDS, REMINDER_SECONDS, Branch, MarkKeeper
 from connector.runtime.sealed_state import Subject
+from connector.state import Position
 from tests.support.log_watch import logged
 from tests.support.virtual_clock import VirtualClock
 

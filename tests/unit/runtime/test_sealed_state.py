@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from connector.avro import decode_entity, encode_entity, encode_head
+from connector.avro import decode_entity, encode_entity, encode_head, encode_position
 from connector.errors import DataError
 from connector.ports import StateRecord
 from connector.runtime.sealed_state import StateKey, Subject
-from tests.golden.samples import ACCOUNT, DATA_KEY, ENTITIES, HEADS, STATE_VERSIONS
+from tests.golden.samples import ACCOUNT, DATA_KEY, ENTITIES, HEADS, POSITION, STATE_VERSIONS
 
 DIRECTORY = Path(__file__).parents[2] / "golden"
 BY_VERSION = {
@@ -53,7 +53,13 @@ def test_a_kept_head_opens_for_ever(name: str) -> None:
     assert SUBJECT.head_record(domain, head).key == GOLDEN[name]["key"]
 
 
-@pytest.mark.parametrize("name", GOLDEN)
+def test_a_kept_position_opens_for_ever() -> None:
+    assert SUBJECT.open_position(kept("position")) == POSITION
+    assert encode_position(POSITION).hex() == GOLDEN["position"]["value"] == SUBJECT.open(kept("position")).hex()
+    assert SUBJECT.position_record(POSITION).key == GOLDEN["position"]["key"]
+
+
+@pytest.mark.parametrize("name", sorted(ENTITIES | HEADS))
 def test_a_key_tells_where_it_belongs(name: str) -> None:
     domain, _ = (ENTITIES | HEADS)[name]
     parsed = StateKey.parse(GOLDEN[name]["key"])
