@@ -24,7 +24,7 @@ async def world(tmp_path: Path, place: Backend, feed: Feed) -> AsyncIterator[Wor
     scenario = people(HOLDER, scenario="peers", history_days=28)
     async with World.open(tmp_path, scenario, seed=11, clock=VirtualClock(), place=place) as opened:
         feed.fill(opened, HOLDER, ENTRIES)
-        await opened.link(HOLDER)
+        await opened.link(HOLDER, domains=frozenset({feed.domain, "account"}))
         yield opened
 
 

@@ -27,7 +27,7 @@ async def world(tmp_path: Path, place: Backend, feed: Feed) -> AsyncIterator[Wor
     # 200 entries in pages of 50.
     async with World.open(tmp_path, scenario, seed=5, clock=VirtualClock(), place=place) as opened:
         feed.fill(opened, "account-1", ENTRIES)
-        await opened.link("account-1")
+        await opened.link("account-1", domains=frozenset({feed.domain, "account"}))
         yield opened
 
 

@@ -56,9 +56,13 @@ PREFIX = {
 
 
 @pytest.fixture
-async def world(tmp_path: Path, place: Backend) -> AsyncIterator[World]:
+async def world(tmp_path: Path, place: Backend, request: pytest.FixtureRequest) -> AsyncIterator[World]:
+    """Somebody with everything, linked; where a test is about one resource, with its domain and a neighbour."""
+    spec = getattr(request.node, "callspec", None)
+    kind_name = spec.params.get("kind_name") if spec is not None else None
+    domains = frozenset(DOMAINS) if kind_name is None else frozenset({DOMAIN[kind_name], "transactions", "bills"})
     async with World.open(tmp_path, people("borrower"), seed=10, clock=VirtualClock(), place=place) as opened:
-        await opened.link("borrower")
+        await opened.link("borrower", domains=domains)
         for _ in range(2):
             opened.mutate(holder="borrower", domain="loyalty", op="redeem")
             opened.mutate(holder="borrower", domain="bills", op="add")

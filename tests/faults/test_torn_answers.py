@@ -93,7 +93,7 @@ async def test_a_later_page_that_is_not_whole_spoils_the_read(
     scenario = people("borrower")
     async with World.open(tmp_path, scenario, seed=9, clock=VirtualClock(), page_limit=10, place=place) as world:
         feed.fill(world, "borrower", 30, days=20)
-        await world.link("borrower")
+        await world.link("borrower", domains=frozenset({feed.domain, "account"}))
         async with world.working() as worker:
             await worker.sweep()
             known = len(await world.told(feed.domain))

@@ -105,6 +105,7 @@ class World:
     page_limit: int = 50
     source: ZindigiSource = field(init=False)
     msisdn_of: dict[str, str] = field(default_factory=dict)
+    asked_of: dict[str, frozenset[str]] = field(default_factory=dict)
     commands: int = 0
 
     @classmethod
@@ -203,6 +204,7 @@ class World:
             consent = Consent(f"cns_{label}_{self.commands}", domains, now, now + timedelta(days=days), "0" * 64, "en")
             link = Link(account_id, 0, "app-session", label, asking or domains, consent)
             await self.command("connect", account_id, link=link)
+            self.asked_of[self.msisdn_of[account_id]] = asking or domains
             accounts.append(account_id)
         return accounts
 
@@ -339,8 +341,20 @@ class World:
         return told
 
     async def verdict(self, *, settled: bool = True, lockstep: bool = False) -> Verdict:
-        """What the oracle says of the journal as it stands."""
-        return judge(self.truth(), await self.events(), self.msisdn_of, settled=settled, lockstep=lockstep)
+        """What the oracle says of the journal as it stands, and of what the last link of each holder asks for."""
+        truth = dict(self.truth())
+        truth["holders"] = [
+            {
+                **holder,
+                "domains": {
+                    name: facts
+                    for name, facts in holder["domains"].items()
+                    if name in self.asked_of.get(holder["msisdn"], DOMAINS)
+                },
+            }
+            for holder in truth["holders"]
+        ]
+        return judge(truth, await self.events(), self.msisdn_of, settled=settled, lockstep=lockstep)
 
 
 __all__ = ["BACKENDS", "KINDS", "OPTIONS", "SCENARIOS", "UNLIMITED", "PollLimits", "World"]
