@@ -60,6 +60,9 @@ MAXIMUM_CURSOR_CHARACTERS: Final = 4_096
 MAXIMUM_TOKEN_CHARACTERS: Final = 8_192
 """Of an access or refresh token: it goes back to the bank in a header."""
 
+MAXIMUM_QUARANTINED_BYTES: Final = 16_384
+"""Of the content that is kept, sealed, of an entry that cannot be understood."""
+
 # ── Waits ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 MAXIMUM_RETRY_AFTER_SECONDS: Final = 3_600

@@ -12,7 +12,7 @@ from connector.cli.commanding import Account, Json, Wait, Yes, applied, command_
 from connector.cli.exits import DeclinedError, UsageError
 from connector.cli.held_view import Desk, in_resource
 from connector.cli.prompts import agree, say
-from connector.cli.screen import show_json, show_table
+from connector.cli.screen import printable, show_json, show_table
 from connector.cli.settings_flags import SettingsFlags
 from connector.clock import SystemClock
 from connector.links import DECIDED, Command, CommandKind
@@ -84,6 +84,7 @@ def show(
     resource: str | None = None,
     /,
     *,
+    content: Annotated[bool, Parameter(negative="")] = False,
     json: Json = False,
     flags: SettingsFlags | None = None,
 ) -> None:
@@ -93,6 +94,7 @@ def show(
         account: Account id, the beginning of one, or a label.
         domain: Only of this domain.
         resource: Only of this resource: its name, or how it begins.
+        content: Also what the bank showed of each entry that cannot be understood: personal data.
         json: One JSON object a line instead of text.
         flags: Where settings come from.
     """
@@ -108,14 +110,14 @@ def show(
                 say("Nothing is held.")
             for thing in things:
                 if json:
-                    show_json(_details(thing))
+                    show_json(_details(thing, content=content))
                 else:
-                    print("\n".join(_lines(thing)))
+                    print("\n".join(_lines(thing, content=content)))
 
     anyio.run(showing)
 
 
-def _details(thing: Thing) -> dict[str, object]:
+def _details(thing: Thing, *, content: bool) -> dict[str, object]:
     entries = [
         {
             "entity_id": one.entity_id,
@@ -123,13 +125,14 @@ def _details(thing: Thing) -> dict[str, object]:
             "field": one.field,
             "observed_at": None if one.observed_at is None else one.observed_at.isoformat(),
             "version": one.version,
+            **({"content": one.content} if content else {}),
         }
         for one in thing.unreadable
     ]
     return {**thing.as_json(), "entries": entries, "standing": list(thing.standing)}
 
 
-def _lines(thing: Thing) -> list[str]:
+def _lines(thing: Thing, *, content: bool) -> list[str]:
     """One thing in words, and the entries that it concerns as far as they are known."""
     where = " ".join(filter(None, (thing.account_id, thing.domain, thing.resource)))
     since = f", since {thing.since:%Y-%m-%d %H:%M:%SZ}" if thing.since else ""
@@ -139,6 +142,8 @@ def _lines(thing: Thing) -> list[str]:
         last = f"version {one.version} is what was last told" if one.version else "never told"
         seen = f"; seen {one.observed_at:%Y-%m-%d %H:%M:%SZ}" if one.observed_at else ""
         lines.append(f"  {field}{one.reason} | {one.entity_id}; {last}{seen}")
+        if content:
+            lines.append(f"    {printable(one.content)}" if one.content else "    what the bank showed was not kept")
     if thing.kind in {"mass_removal", "emptiness"} and thing.count < len(thing.standing):
         lines.append(f"  it concerns {thing.count} of the {len(thing.standing)} entries known; which, no state says")
     elif thing.kind in {"mass_removal", "emptiness", "unlisted"}:

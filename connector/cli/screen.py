@@ -44,7 +44,14 @@ def show_table(headings: Sequence[str], rows: Iterable[Sequence[Cell]], *, whole
 
 def show_json(value: object) -> None:
     """One JSON document in one line. Decimals are strings, so that no reader makes floats of money."""
-    print(json.dumps(value, default=_json, ensure_ascii=False), flush=True)
+    print(printable(json.dumps(value, default=_json, ensure_ascii=False)), flush=True)
+
+
+def printable(text: str) -> str:
+    """`text` with whatever moves a cursor, turns a text round or cannot be seen as a JSON escape (C0, C1, bidi)."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in text)
 
 
 def _show_plain(headings: Sequence[str], rows: list[list[str]]) -> None:

@@ -123,13 +123,15 @@ class Entry:
 class Unreadable:
     """One entry of a page that cannot be understood.
 
-    `entity_id` and `key` are given where they could be read; `reason` names field and fault, never a value.
+    `entity_id` and `key` are given where they could be read; `reason` names field and fault, never a value. `content`
+    is what the bank showed, as text, where it is not too long to be kept.
     """
 
     raw_digest: bytes
     reason: str
     entity_id: str | None = None
     key: BookingKey | None = None
+    content: str | None = field(default=None, repr=False, compare=False)
 
     @property
     def name(self) -> str:

@@ -80,6 +80,7 @@ class _Encoding:
         self.bodies: dict[str, bytes] = {}
         """Records that were told, encoded: they stand in the event and in the state alike."""
         self.reasons = {entry.raw_digest: entry.reason for entry in write.quarantined}
+        self.contents = {entry.raw_digest: entry.content for entry in write.quarantined}
         self.quarantine: list[QuarantineRecord] = []
 
     def begin_epoch(self) -> None:
@@ -136,7 +137,7 @@ class _Encoding:
             self._tell("EntryReadable", entity_id, "removed" if change.after.status == "removed" else None)
             return
         reason = self.reasons.get(after, "it cannot be understood")
-        self.quarantine.append(_quarantine_record(self.write, entity_id, after, reason))
+        self.quarantine.append(_quarantine_record(self.write, entity_id, after, reason, self.contents.get(after)))
         self._tell("EntryQuarantined", entity_id, reason, field=field_of(reason))
 
     def tell_milestones(self, kept: Kept) -> None:
@@ -301,7 +302,9 @@ def field_of(reason: str) -> str | None:
     return name if colon and " " not in name else None
 
 
-def _quarantine_record(write: Write, entity_id: str | None, digest: bytes, reason: str) -> QuarantineRecord:
+def _quarantine_record(
+    write: Write, entity_id: str | None, digest: bytes, reason: str, content: str | None
+) -> QuarantineRecord:
     facts = {
         "format": 1,
         "domain": write.domain,
@@ -311,6 +314,7 @@ def _quarantine_record(write: Write, entity_id: str | None, digest: bytes, reaso
         "observed_at": write.observed_at.isoformat(),
         "reason": reason,
         "field": field_of(reason),
+        "content": content,
     }
     value = write.account.subject.seal("quarantine", json.dumps(facts).encode())
     return QuarantineRecord(write.account.account_id, value)

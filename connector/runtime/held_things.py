@@ -5,6 +5,7 @@ Of streams and accounts that are set aside the last checkpoint of each shard tel
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -29,13 +30,17 @@ _OPEN: Final = frozenset({"backfilling", "live"})
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """One entry that cannot be understood as the bank shows it. `version` is the last one told, 0 where none was."""
+    """One entry that cannot be understood as the bank shows it. `version` is the last one told, 0 where none was.
+
+    `content` is what the bank showed, where it was kept: personal data.
+    """
 
     entity_id: str
     version: int
     reason: str
     field: str | None
     observed_at: datetime | None
+    content: str | None = dataclasses.field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,6 +290,7 @@ def _unreadable(
                 reason=facts.get("reason", "no record says why"),
                 field=facts.get("field"),
                 observed_at=None if at is None else datetime.fromisoformat(at),
+                content=facts.get("content"),
             )
         )
     return tuple(sorted(found, key=lambda one: (one.reason, one.entity_id)))

@@ -307,6 +307,16 @@ async def test_an_unreadable_entry_is_listed_by_field_and_reason_and_told_by_a_r
             thing["reason"],
         )
         assert entry["observed_at"]
+        assert "content" not in entry
+        # What the bank showed is opened only for who asks for it.
+        shown = json.loads((await zindigi("held", "show", HOLDER, "transactions", "--content", "--json"))[1])
+        [entry] = shown["entries"]
+        content = json.loads(entry["content"])
+        assert content["id"] == ledger.present[entity].name
+        assert content["amount"] == {"of": "another type"}
+        lines = (await zindigi("held", "show", HOLDER, "transactions", "--content"))[1].splitlines()
+        assert lines[2].startswith("  amount")
+        assert f"    {entry['content']}" in lines
         assert await in_link_list(zindigi) == "quarantined 1"
         assert said(log, "entries_quarantined") == [("quarantined", "transactions", 1)]
         world.bank.faults.clear()

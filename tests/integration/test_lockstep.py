@@ -8,19 +8,20 @@ from pathlib import Path
 import pytest
 
 from tests.contract.journal.backends import Backend
+from tests.support.proofs import quickly
 from tests.support.world import World
 
-SEEDS = [1, *(pytest.param(seed, marks=pytest.mark.proof) for seed in (2, 3))]
+LIVES = quickly([(1, 12), (1, 25), (2, 25), (3, 25)], (1, 12))
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("seed", SEEDS)
-async def test_every_change_of_every_step_is_told_once(tmp_path: Path, place: Backend, seed: int) -> None:
+@pytest.mark.parametrize(("seed", "steps"), LIVES)
+async def test_every_change_of_every_step_is_told_once(tmp_path: Path, place: Backend, seed: int, steps: int) -> None:
     async with World.open(tmp_path, "lockstep", seed=seed, place=place) as world:
         await world.link()
         async with world.working() as worker:
             await worker.sweep()
-            for _ in range(25):
+            for _ in range(steps):
                 world.bank.step()
                 # One read shows what is gone, the second one proves it.
                 await worker.sweep()

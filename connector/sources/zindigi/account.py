@@ -12,6 +12,7 @@ from connector.domains.account import ACCOUNT_STATUSES, TIERS, Balance, BankAcco
 from connector.domains.model import UNKNOWN, BookingKey, Entry, Record, Unreadable
 from connector.errors import DataError
 from connector.ports import Page, PageRequest, Resource
+from connector.sources.zindigi.aside import aside
 from connector.sources.zindigi.exact_json import UnknownFields, digest_value, parse_object
 from connector.sources.zindigi.options import ZindigiOptions
 from connector.sources.zindigi.surface import Call, Surface, part_of
@@ -95,7 +96,7 @@ def read_holder(_resource: Resource, body: bytes) -> Page:
     try:
         entry = Entry(_holder(understand(HolderWire, top)), digest)
     except ShapeError as error:
-        entry = Unreadable(digest, str(error), Holder.ENTITY_ID, _HOLDER_KEY)
+        entry = aside(top, digest, error, Holder.ENTITY_ID, _HOLDER_KEY)
     return Page(entries=(entry,), next_cursor=None, unknown_fields=unknown.counts)
 
 
@@ -129,7 +130,7 @@ def _read_account(top: dict[str, Any]) -> Entry | Unreadable:
     try:
         record: Record = _bank_account(understand(AccountWire, top))
     except ShapeError as error:
-        return Unreadable(digest, str(error), BankAccountRecord.ENTITY_ID, _ACCOUNT_KEY)
+        return aside(top, digest, error, BankAccountRecord.ENTITY_ID, _ACCOUNT_KEY)
     return Entry(record, digest)
 
 
@@ -138,7 +139,7 @@ def _read_balance(top: dict[str, Any]) -> Entry | Unreadable:
     try:
         wire = understand(BalanceWire, top)
     except ShapeError as error:
-        return Unreadable(digest, str(error), Balance.ENTITY_ID, _BALANCE_KEY)
+        return aside(top, digest, error, Balance.ENTITY_ID, _BALANCE_KEY)
     return Entry(Balance(wire.iban, wire.balance, wire.available, wire.ccy), digest)
 
 

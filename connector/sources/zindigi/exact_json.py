@@ -19,7 +19,7 @@ from typing import Any, Final, TypeAlias
 import orjson
 
 from connector.errors import DataError, UnavailableError
-from connector.limits import MAXIMUM_JSON_DEPTH, MAXIMUM_NUMBER_CHARACTERS
+from connector.limits import MAXIMUM_JSON_DEPTH, MAXIMUM_NUMBER_CHARACTERS, MAXIMUM_QUARANTINED_BYTES
 from connector.sources.zindigi import deep_json
 
 JsonObject: TypeAlias = dict[str, Any]
@@ -123,15 +123,24 @@ def digest_page(body: bytes) -> bytes:
 
 def digest_value(value: object) -> bytes:
     """The digest of a parsed value's canonical JSON: keys sorted, no white space, numbers with the scale stated."""
+    return blake2b(_canonical(value), digest_size=DIGEST_BYTES).digest()
+
+
+def content_of(value: object) -> str | None:
+    """A parsed value as text, to be kept beside why it is not understood; None where it is too long for that."""
+    canonical = _canonical(value)
+    return canonical.decode(errors="backslashreplace") if len(canonical) <= MAXIMUM_QUARANTINED_BYTES else None
+
+
+def _canonical(value: object) -> bytes:
     try:
-        canonical = orjson.dumps(value, default=_number, option=orjson.OPT_SORT_KEYS)
+        return orjson.dumps(value, default=_number, option=orjson.OPT_SORT_KEYS)
     except (TypeError, orjson.JSONEncodeError):
         # Integers beyond 64 bits, odd numbers, lone surrogates, deep nesting: no recursion, and any text has bytes.
-        canonical = "".join(_canonical(value)).encode(errors="surrogatepass")
-    return blake2b(canonical, digest_size=DIGEST_BYTES).digest()
+        return "".join(_parts(value)).encode(errors="surrogatepass")
 
 
-def _canonical(value: object) -> Iterator[str]:
+def _parts(value: object) -> Iterator[str]:
     """The same form without recursion; an odd number is its own text, which no other value has."""
     open_values: list[object] = [value]
     while open_values:
@@ -141,12 +150,16 @@ def _canonical(value: object) -> Iterator[str]:
         elif isinstance(here, dict):
             open_values.append(_Written("}"))
             for name in sorted(here, reverse=True):
-                open_values += [_Written(","), here[name], _Written(f"{json.dumps(name)}:")]
+                open_values += [here[name], _Written(f"{json.dumps(name)}:"), _Written(",")]
+            if here:
+                open_values.pop()  # no comma before the first
             yield "{"
         elif isinstance(here, list):
             open_values.append(_Written("]"))
             for item in reversed(here):
-                open_values += [_Written(","), item]
+                open_values += [item, _Written(",")]
+            if here:
+                open_values.pop()  # no comma before the first
             yield "["
         else:
             yield _scalar(here)

@@ -22,6 +22,7 @@ from connector.domains.model import EPOCH, UNKNOWN, BookingKey, Entry, Unreadabl
 from connector.errors import DataError
 from connector.limits import MAXIMUM_ENTRIES_A_PAGE, MAXIMUM_ENTRIES_A_WHOLE, MAXIMUM_FUNDS
 from connector.ports import Page, PageRequest, Resource
+from connector.sources.zindigi.aside import aside
 from connector.sources.zindigi.brokerage import (
     EquityWire,
     FundWire,
@@ -124,8 +125,8 @@ def _note(unknown: UnknownFields, prefix: str, item: object, known: frozenset[st
 def _unreadable_holding(kind: str, item: object, id_field: str, error: ShapeError) -> Unreadable:
     digest, found = digest_value(item), identifier_of(item, id_field)
     if found is None:
-        return Unreadable(digest, str(error))
-    return Unreadable(digest, str(error), f"holding/{kind.lower()}/{found}", BookingKey(0, f"{kind}/{found}"))
+        return aside(item, digest, error)
+    return aside(item, digest, error, f"holding/{kind.lower()}/{found}", BookingKey(0, f"{kind}/{found}"))
 
 
 def _read_equity(item: object, as_of: datetime, unknown: UnknownFields) -> Entry | Unreadable:
@@ -186,10 +187,10 @@ def _read_order(item: object, unknown: UnknownFields) -> Entry | Unreadable:
     except ShapeError as error:
         order_id = identifier_of(item, "orderId")
         if order_id is None:
-            return Unreadable(digest, str(error))
+            return aside(item, digest, error)
         order = micros_of(item, "placedAt", epoch_micros)
         key = None if order is None else BookingKey(order, order_id)
-        return Unreadable(digest, str(error), f"order/{order_id}", key)
+        return aside(item, digest, error, f"order/{order_id}", key)
     return Entry(_order(wire), digest)
 
 
@@ -228,8 +229,8 @@ def _read_nav(fund_id: str, item: object, unknown: UnknownFields) -> Entry | Unr
     except ShapeError as error:
         day = day_of(item, "date")
         if day is None:
-            return Unreadable(digest, str(error))
-        return Unreadable(digest, str(error), nav_entity(fund_id, day), BookingKey(midnight_micros(day), ""))
+            return aside(item, digest, error)
+        return aside(item, digest, error, nav_entity(fund_id, day), BookingKey(midnight_micros(day), ""))
     record = Nav(
         fund_id=fund_id,
         valued_on=wire.date,

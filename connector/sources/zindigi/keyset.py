@@ -10,6 +10,7 @@ from pydantic import StringConstraints
 from connector.domains.model import BookingKey, Entry, Unreadable, bank_entity
 from connector.limits import MAXIMUM_CURSOR_CHARACTERS, MAXIMUM_ENTRIES_A_PAGE
 from connector.ports import Page, PageRequest
+from connector.sources.zindigi.aside import aside
 from connector.sources.zindigi.exact_json import UnknownFields, parse_object
 from connector.sources.zindigi.options import ZindigiOptions
 from connector.sources.zindigi.surface import Call
@@ -68,8 +69,8 @@ def unreadable(item: object, digest: bytes, reason: str, time_field: str, prefix
     """
     bank_id = identifier_of(item, "id")
     if bank_id is None:
-        return Unreadable(digest, reason)
+        return aside(item, digest, reason)
     order = micros_of(item, time_field, moment_micros)
-    return Unreadable(
-        digest, reason, bank_entity(f"{prefix}{bank_id}"), None if order is None else BookingKey(order, bank_id)
+    return aside(
+        item, digest, reason, bank_entity(f"{prefix}{bank_id}"), None if order is None else BookingKey(order, bank_id)
     )

@@ -13,6 +13,7 @@ from connector.domains.model import UNKNOWN, BookingKey, Entry, Unreadable
 from connector.errors import DataError, ForbiddenError, TokenError, UnavailableError
 from connector.limits import MAXIMUM_ENTRIES_A_WHOLE
 from connector.ports import Page, PageRequest, Resource
+from connector.sources.zindigi.aside import aside
 from connector.sources.zindigi.exact_json import UnknownFields, digest_value, parse_object, require_json
 from connector.sources.zindigi.options import ZindigiOptions
 from connector.sources.zindigi.surface import Call, Surface
@@ -126,10 +127,10 @@ def _read_loan(item: object, unknown: UnknownFields) -> Entry | Unreadable:
     except ShapeError as error:
         loan_id = identifier_of(item, "LOAN_ID")
         if loan_id is None:
-            return Unreadable(digest, str(error))
+            return aside(item, digest, error)
         order = micros_of(item, "DISBURSED_ON", day_month_year_micros)
         key = None if order is None else BookingKey(order, f"0/{loan_id}")
-        return Unreadable(digest, str(error), f"loan/{loan_id}", key)
+        return aside(item, digest, error, f"loan/{loan_id}", key)
 
 
 def _read_part(item: object, part: str, unknown: UnknownFields) -> Iterator[Entry | Unreadable]:
@@ -137,7 +138,7 @@ def _read_part(item: object, part: str, unknown: UnknownFields) -> Iterator[Entr
     lines = item.get(part) if isinstance(item, dict) else None
     if not isinstance(lines, list):
         fault = "missing" if not isinstance(item, dict) or part not in item else "not a list"
-        yield Unreadable(digest_value([part, lines]), f"{part}: {fault}")
+        yield aside(lines, digest_value([part, lines]), f"{part}: {fault}")
         return
     loan: LoanKeyWire | ShapeError
     try:
@@ -162,10 +163,10 @@ def _read_installment(
     except ShapeError as error:
         number = whole_number_of(line, "INSTALLMENT_NO")
         if loan_id is None or number is None:
-            return Unreadable(digest, str(error))
+            return aside(line, digest, error)
         order = micros_of(line, "DUE_ON", day_month_year_micros)
         key = None if order is None else BookingKey(order, f"1/{loan_id}/{number:04d}")
-        return Unreadable(digest, str(error), f"installment/{loan_id}/{number}", key)
+        return aside(line, digest, error, f"installment/{loan_id}/{number}", key)
     record = Installment(
         loan_id=loan.loan_id,
         number=wire.installment_no,
@@ -191,11 +192,11 @@ def _read_repayment(
     except ShapeError as error:
         repayment_id = identifier_of(line, "REPAYMENT_ID")
         if repayment_id is None:
-            return Unreadable(digest, str(error))
+            return aside(line, digest, error)
         order = micros_of(line, "PAID_ON", day_month_year_micros)
         known = loan_id is not None and order is not None
         key = BookingKey(order, f"2/{loan_id}/{repayment_id}") if known and order is not None else None
-        return Unreadable(digest, str(error), f"repayment/{repayment_id}", key)
+        return aside(line, digest, error, f"repayment/{repayment_id}", key)
     record = Repayment(
         repayment_id=wire.repayment_id,
         loan_id=loan.loan_id,

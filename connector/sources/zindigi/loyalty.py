@@ -9,6 +9,7 @@ from connector.domains.model import UNKNOWN, BookingKey, Entry, Unreadable
 from connector.errors import DataError
 from connector.limits import MAXIMUM_ENTRIES_A_PAGE, MAXIMUM_ENTRIES_A_WHOLE
 from connector.ports import Page, PageRequest, Resource
+from connector.sources.zindigi.aside import aside
 from connector.sources.zindigi.exact_json import UnknownFields, digest_value, parse_object
 from connector.sources.zindigi.options import ZindigiOptions
 from connector.sources.zindigi.surface import Call, Surface
@@ -78,8 +79,8 @@ def _read_points(item: object, unknown: UnknownFields) -> Entry | Unreadable:
     except ShapeError as error:
         number = whole_number_of(item, "id")
         if number is None:
-            return Unreadable(digest, str(error))
-        return Unreadable(digest, str(error), f"points/{number}", BookingKey(number, ""))
+            return aside(item, digest, error)
+        return aside(item, digest, error, f"points/{number}", BookingKey(number, ""))
     record = PointsEntry(
         entry_id=wire.id,
         kind=POINTS_KINDS.get(wire.type, UNKNOWN),
@@ -103,10 +104,10 @@ def _read_voucher(item: object, unknown: UnknownFields) -> Entry | Unreadable:
     except ShapeError as error:
         voucher_id = identifier_of(item, "voucher_id")
         if voucher_id is None:
-            return Unreadable(digest, str(error))
+            return aside(item, digest, error)
         order = micros_of(item, "issued_at", moment_micros)
         key = None if order is None else BookingKey(order, voucher_id)
-        return Unreadable(digest, str(error), f"voucher/{voucher_id}", key)
+        return aside(item, digest, error, f"voucher/{voucher_id}", key)
     redeemed_at = wire.redeemed_at
     record = Voucher(
         voucher_id=wire.voucher_id,
