@@ -30,6 +30,7 @@ from connector.cli.link_status import CadenceView, LinkView, known_links, view_c
 from connector.cli.prompts import agree, ask, ask_secret, say
 from connector.cli.screen import show_json, show_table
 from connector.cli.settings_flags import SettingsFlags, reading
+from connector.cli.typed import OTP_DIGITS, PIN_DIGITS, code_of, mobile_number_of
 from connector.clock import SystemClock
 from connector.consent import Consent
 from connector.domains.registry import DOMAINS
@@ -93,7 +94,7 @@ def connect(
     say(form.text)
     if not yes and not agree("Do you accept?"):
         raise DeclinedError("consent was not given; nothing was read and nothing is stored")
-    number = number or _e164(ask("Mobile number:"))
+    number = number or _ask_number()
     anyio.run(_connect, effective.settings, master_key, number, label, form.accepted(), wait_seconds)
 
 
@@ -157,14 +158,14 @@ async def _log_in(source: ZindigiSource, msisdn: str) -> str:
     from connector.sources.zindigi.login import OtpRequest
 
     async def ask_pin() -> str:
-        return ask_secret("PIN:")
+        return _ask_code("PIN:", PIN_DIGITS)
 
     async def ask_otp(request: OtpRequest) -> str:
         if request.attempts_left is not None:
             say(f"The one-time password was wrong; attempts left: {request.attempts_left}.")
         if request.renewed:
             say("The one-time password had expired; another one was sent.")
-        return ask_secret(f"One-time password (sent by {request.channel}):")
+        return _ask_code(f"One-time password (sent by {request.channel}):", OTP_DIGITS)
 
     return (await source.log_in(msisdn, ask_pin, ask_otp)).account_id
 
@@ -327,15 +328,25 @@ async def _is_damaged(reader: JournalReader, account: str) -> bool:
     return account in {one.account_id for one in await reader.damaged() if one.kind == "link"}
 
 
-def _e164(text: str) -> str:
-    """A mobile number as it is written in Pakistan or abroad, in E.164 form.
+_NUMBER_FORM: Final = "the mobile number must be like +923001234567 or 03001234567"
 
-    Raises:
-        UsageError: it is none. The number is not repeated.
-    """
-    digits = re.sub(r"[\s().-]", "", text)
-    if re.fullmatch(r"03[0-9]{9}", digits):
-        return f"+92{digits[1:]}"
-    if re.fullmatch(r"\+[1-9][0-9]{7,14}", digits):
-        return digits
-    raise UsageError("the mobile number must be like +923001234567 or 03001234567")
+
+def _e164(text: str) -> str:
+    """Raises UsageError where `text` is no mobile number; it is not repeated."""
+    number = mobile_number_of(text)
+    if number is None:
+        raise UsageError(_NUMBER_FORM)
+    return number
+
+
+def _ask_number() -> str:
+    while (number := mobile_number_of(ask("Mobile number:"))) is None:
+        say(f"That is none: {_NUMBER_FORM}.")
+    return number
+
+
+def _ask_code(question: str, lengths: range) -> str:
+    """A code that can be one: whatever else was typed is asked for again, and goes nowhere."""
+    while (code := code_of(ask_secret(question), lengths)) is None:
+        say(f"It has {lengths.start} to {lengths.stop - 1} digits; what was typed was sent to nobody. Once more:")
+    return code

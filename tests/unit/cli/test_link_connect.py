@@ -27,6 +27,7 @@ from connector.links import Command, Link
 
 ROOT = Path(__file__).parents[3]
 PIN, MSISDN = "7391", "+923000000901"
+URDU = "۰۱۲۳۴۵۶۷۸۹"
 PATIENCE_SECONDS = 40
 SCENARIO = f"""
 title = "connect"
@@ -129,12 +130,19 @@ def test_consent_pin_and_otp_make_a_link(sandbox: Sandbox, tmp_path: Path) -> No
         shown = read_until(running, "Do you accept? [y/N] ")
         answer(running, "y")
         read_until(running, "Mobile number: ")
+        answer(running, "0300 000")
+        assert "must be like +923001234567" in read_until(running, "Mobile number: ")
         answer(running, "0300 0000901")
         read_until(running, "PIN: ")
-        answer(running, PIN)
+        answer(running, "739")
+        # Whatever cannot be a code is asked for again, and costs no attempt at the bank.
+        assert "It has 4 to 6 digits; what was typed was sent to nobody" in read_until(running, "PIN: ")
+        answer(running, f"{PIN[:2]} {PIN[2:]}")
         read_until(running, "sent by SMS): ")
         otp = sandbox.otp()
-        answer(running, otp)
+        answer(running, f"x{otp}")
+        assert "It has 4 to 8 digits" in read_until(running, "sent by SMS): ")
+        answer(running, "-".join(URDU[int(digit)] for digit in otp))
         out, err = running.communicate()
     assert running.returncode == exits.OK, err
     account_id = out.strip()
