@@ -9,6 +9,7 @@ from connector.errors import (
     ConfigurationError,
     ConnectorError,
     ConsentError,
+    FencedError,
     JournalError,
     RetryableError,
 )
@@ -17,13 +18,16 @@ OK: Final = 0
 FAILURE: Final = 1
 USAGE: Final = 2
 TEMPORARY: Final = 75
+FENCED: Final = 76
+"""Another connector took over: whoever starts this one again takes the shards back, and so on for ever."""
 HOLDER: Final = 77
 CONFIGURATION: Final = 78
 INTERRUPTED: Final = 130
 
 EXPLAINED: Final = (
-    "Exit codes: 0 done; 1 failed; 2 wrong usage; 75 try again later; 77 the\n"
-    "holder must act; 78 wrong configuration; 130 interrupted."
+    "Exit codes: 0 done; 1 failed; 2 wrong usage; 75 try again later; 76 another\n"
+    "connector took over: do not restart; 77 the holder must act; 78 wrong\n"
+    "configuration; 130 interrupted."
 )
 
 
@@ -44,6 +48,7 @@ _CODES: Final[tuple[tuple[type[ConnectorError], int], ...]] = (
     (ActionRequiredError, HOLDER),
     (ConsentError, HOLDER),
     (ConfigurationError, CONFIGURATION),
+    (FencedError, FENCED),
     (RetryableError, TEMPORARY),
     (JournalError, TEMPORARY),
 )

@@ -220,7 +220,7 @@ async def test_a_connector_that_was_fenced_ends_and_does_not_fight(tmp_path: Pat
         told = len(await world.events())
         assert caught.value.subgroup(FencedError) is not None
         assert caught.value.split(FencedError)[1] is None
-        assert main._refused(list(main._leaves(cast("Any", caught.value)))) == exits.TEMPORARY != 0
+        assert main._refused(list(main._leaves(cast("Any", caught.value)))) == exits.FENCED != 0
         assert len(await world.events()) == told
         async with world.at_work():
             await pass_time(world, 60)

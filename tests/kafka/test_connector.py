@@ -10,6 +10,7 @@ import anyio
 import anyio.to_thread
 import pytest
 
+from connector.cli import exits
 from connector.clock import SystemClock
 from connector.proving.broker import Broker
 from connector.proving.proof import prove, read_journal, wait_settled
@@ -93,7 +94,7 @@ async def test_a_second_connector_takes_over_and_the_first_ends(tmp_path: Path, 
         await wait_settled(rig)
         await rig.start_connector()
         with anyio.fail_after(20):
-            assert await first.wait() == 75
+            assert await first.wait() == exits.FENCED
         assert "taken over by another connector" in rig.log_path.read_text(encoding="utf-8")
         told = len(await read_journal(rig))
         await rig.ask_bank("thaw", {})

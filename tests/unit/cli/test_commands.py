@@ -151,7 +151,7 @@ class TestTheFrame:
             (ActionRequiredError("pin", ""), 77),
             (ConsentError(""), 77),
             (RateLimitedError(""), 75),
-            (FencedError(""), 75),
+            (FencedError(""), 76),
             (DataError(""), 1),
             (exits.UsageError(""), 2),
             (exits.DeclinedError(""), 1),
