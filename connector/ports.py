@@ -445,9 +445,11 @@ class JournalReader(Protocol):
     shard_count: int
 
     def read_events(
-        self, topics: tuple[str, ...], *, key: str | None = None, follow: bool = False
+        self, topics: tuple[str, ...], *, key: str | None = None, follow: bool = False, from_end: bool = False
     ) -> AsyncIterator[StoredEvent]:
         """Committed events in order of commit, oldest first; with `follow` it waits for more.
+
+        `from_end`: only what is committed from the first request on, and nothing of what is there costs anything.
 
         Where each topic and shard is a log of its own, that order holds within each of them, and across them as nearly
         as the logs can tell.

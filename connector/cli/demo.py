@@ -22,7 +22,8 @@ from rich.table import Table
 from rich.text import Text
 
 from connector.avro import decode_event
-from connector.cli.events import TOPICS, as_line
+from connector.cli.event_line import as_line
+from connector.cli.events import TOPICS
 from connector.clock import SystemClock
 from connector.domains.registry import DOMAINS
 from connector.errors import ConnectorError
@@ -151,7 +152,7 @@ class Demo:
         fresh = self._events[self._shown :]
         for event in fresh[:SHOWN_A_SECOND]:
             line = Text("   ")
-            line.append_text(as_line(event))
+            line.append_text(as_line(event, decode_event(event.value), width=self._screen.width - 3))
             line.truncate(self._screen.width, overflow="ellipsis")
             self._screen.print(line, soft_wrap=True)
         if len(fresh) > SHOWN_A_SECOND:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from connector.domains.model import BookingKey, EventDoc, Record
 from connector.domains.stream_events import EPOCH_BEGAN
@@ -150,6 +150,7 @@ class Checkpoint:
 
 RECORDS: dict[str, type[Record]] = {"link": LinkStatus, "consent": ConsentRecord, "checkpoint": Checkpoint}
 
+CHECKPOINT_TYPE: Final = "Checkpoint"
 EVENT_TYPES: dict[str, EventDoc] = {
     "LinkActivated": EventDoc(
         when="A link was made, or was closed and connected again.",
@@ -200,7 +201,7 @@ EVENT_TYPES: dict[str, EventDoc] = {
             "cover."
         ),
     ),
-    "Checkpoint": EventDoc(
+    CHECKPOINT_TYPE: EventDoc(
         when="Every `checkpoint_seconds`, for each shard.",
         then=(
             "Take quiet streams of the shard as complete up to the `polled_until` of their domain in `domains`, "
@@ -216,7 +217,7 @@ EVENT_TYPES: dict[str, EventDoc] = {
 def name_event(_op: str, before: Record | None, after: Record | None) -> str:
     """The event type of a change in the lifecycle stream."""
     if isinstance(after, Checkpoint):
-        return "Checkpoint"
+        return CHECKPOINT_TYPE
     if isinstance(after, ConsentRecord):
         return {"EXPD": "ConsentExpired", "CANC": "ConsentRevoked"}.get(after.status, "ConsentGranted")
     if not isinstance(after, LinkStatus):

@@ -348,9 +348,9 @@ class SqliteReader:
         return reader
 
     async def read_events(
-        self, topics: tuple[str, ...], *, key: str | None = None, follow: bool = False
+        self, topics: tuple[str, ...], *, key: str | None = None, follow: bool = False, from_end: bool = False
     ) -> AsyncIterator[StoredEvent]:
-        position = 0
+        position = await self._database.run(_last_position) if from_end else 0
         while True:
             events, position, at_end = await self._database.run(partial(_events_after, position, topics, key))
             for event in events:
@@ -415,12 +415,17 @@ def _all_commands(connection: sqlite3.Connection) -> list[tuple[bytes, bytes, ob
     return connection.execute(f"SELECT {COMMAND_COLUMNS} FROM commands ORDER BY position").fetchall()  # noqa: S608  our own columns
 
 
+def _last_position(connection: sqlite3.Connection) -> int:
+    row: tuple[int] = connection.execute("SELECT coalesce(max(position), 0) FROM events").fetchone()
+    return row[0]
+
+
 def _events_after(
     position: int, topics: tuple[str, ...], key: str | None, connection: sqlite3.Connection
 ) -> tuple[list[StoredEvent], int, bool]:
     """Up to `_READ_ROWS` events after `position`, the position reached, and whether that is the end for the moment."""
     # The end is taken first: it bounds what "nothing more" means, so that a commit in between is not skipped.
-    end = connection.execute("SELECT coalesce(max(position), 0) FROM events").fetchone()[0]
+    end = _last_position(connection)
     if end <= position:
         return [], position, True
     named = ", ".join("?" * len(topics))

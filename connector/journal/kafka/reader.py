@@ -66,7 +66,7 @@ class KafkaReader:
         return cls(options, clock)
 
     async def read_events(
-        self, topics: tuple[str, ...], *, key: str | None = None, follow: bool = False
+        self, topics: tuple[str, ...], *, key: str | None = None, follow: bool = False, from_end: bool = False
     ) -> AsyncIterator[StoredEvent]:
         partitions = [
             TopicPartition(self._options.topic(topic), shard)
@@ -76,11 +76,15 @@ class KafkaReader:
         wanted = None if key is None else key.encode()
         consumer = await start_consumer(self._options, committed=True)
         try:
-            ends = await self._watermarks.high(partitions)
-            seek(consumer, await self._watermarks.beginning(partitions))
-            async for record in _merged(consumer, ends, self._patience, keep_rest=follow):
-                if wanted is None or record.key == wanted:
-                    yield await self._stored(record)
+            if from_end:
+                # What lies beyond the last stable offset is not committed yet, or not known to be.
+                seek(consumer, await self._watermarks.stable(partitions))
+            else:
+                ends = await self._watermarks.high(partitions)
+                seek(consumer, await self._watermarks.beginning(partitions))
+                async for record in _merged(consumer, ends, self._patience, keep_rest=follow):
+                    if wanted is None or record.key == wanted:
+                        yield await self._stored(record)
             while follow:
                 with failing("reading from Kafka"):
                     records = await consumer.getmany(timeout_ms=_FOLLOW_POLL_MS)

@@ -309,6 +309,37 @@ class _Readers:
                 assert numbers_of(log) == sorted(numbers_of(log))
             assert logs_of(seen, backend) == logs_of(await events_of(reader), backend)
 
+    async def test_following_from_the_end_shows_what_comes_and_nothing_of_what_was_there(
+        self, backend: Backend
+    ) -> None:
+        async with opened(backend) as (journal, reader):
+            shard = await journal.acquire(SHARD)
+            for number in (1, 2):
+                await shard.commit(numbered_commit(SHARD, number))
+            seen: list[StoredEvent] = []
+
+            async def follow() -> None:
+                async for event in reader.read_events(TOPICS, follow=True, from_end=True):
+                    seen.append(event)
+                    if len(seen) == 3 * EVENTS_A_COMMIT:
+                        return
+
+            number = 2
+            with anyio.fail_after(60):
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(follow)
+                    while len(seen) < 3 * EVENTS_A_COMMIT:
+                        number += 1
+                        await shard.commit(numbered_commit(SHARD, number))
+                        await anyio.sleep(0.05)
+            every = logs_of(await events_of(reader), backend)
+            for log, whole in zip(logs_of(seen, backend), every, strict=True):
+                if log:
+                    at = whole.index(log[0])
+                    assert log == whole[at : at + len(log)], "nothing between them is left out"
+                    assert min(numbers_of(log)) > 2
+            assert [event async for event in reader.read_events(TOPICS, from_end=True)] == []
+
     async def test_a_reader_never_sees_a_part_of_a_commit(self, backend: Backend) -> None:
         async with opened(backend) as (journal, reader):
             shard = await journal.acquire(SHARD)

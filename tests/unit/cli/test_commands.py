@@ -18,6 +18,7 @@ from connector.clock import SystemClock
 from connector.consent import Consent
 from connector.domains.lifecycle import LinkStatus
 from connector.domains.loyalty import PointsEntry
+from connector.domains.model import KARACHI
 from connector.domains.registry import DOMAINS
 from connector.errors import (
     ActionRequiredError,
@@ -50,7 +51,7 @@ def a_link(account_id: str, label: str = "mine", *, ended: bool = False) -> Link
 
 def an_event(account_id: str, sequence: int, record: PointsEntry | LinkStatus, topic: str) -> EventRecord:
     source = Provenance("app-session", "z-miles", "v2", "1", "live")
-    name = "PointsEarned" if topic == "loyalty" else "LinkActive"
+    name = "PointsEarned" if topic == "loyalty" else "LinkActivated"
     event = Event(
         f"{sequence:032x}", name, "c", account_id, record.entity_id, 1, sequence, topic,
         None, None, NOW, "con_1", source, after=record,
@@ -408,11 +409,37 @@ class TestEvents:
         code, out, _ = zindigi("events")
         first, second, third = out.splitlines()
         assert code == 0
-        assert first.split()[1:] == ["abcdefgh", "loyalty", "#1", "PointsEarned", "+120", "points"]
+        day, time = f"{NOW.astimezone(KARACHI):~%Y-%m-%d %H:%M}".split()
+        assert first.split() == [day, time, "mine", "PointsEarned", "PLANTED-DESCRIPTION", "+120", "points"]
         assert "-5 points" in second
         assert third.split()[-2:] == ["ACTION_REQUIRED", "otp"]
-        assert "PLANTED" not in out
-        assert max(map(len, out.splitlines())) <= 80
+
+    def test_filters(self, zindigi: Zindigi) -> None:
+        linked()
+
+        def sequences(*arguments: str) -> list[int]:
+            code, out, err = zindigi("events", "--json", *arguments)
+            assert code == 0, err
+            return [json.loads(line)["sequence"] for line in out.splitlines()]
+
+        every = sequences()
+        assert sequences("--tail", "2") == every[-2:]
+        assert sequences("--limit", "2") == every[:2]
+        assert sequences("--limit", "0") == sequences("--tail", "0") == []
+        assert sequences("--type", "PointsEarned") == every[:2]
+        assert sequences("--type", "LinkActivated", "--type", "PointsEarned") == every
+        assert sequences("--entity", "points/1") == every[:1]
+        local = NOW.astimezone(KARACHI)
+        assert sequences("--since", f"{local:%Y-%m-%d}") == sequences("--since", f"{local:%Y-%m-%dT%H:%M}") == every
+        assert sequences("--until", f"{local:%Y-%m-%d}") == []
+        assert sequences("--since", f"{local + timedelta(days=1):%Y-%m-%d}") == []
+        for wrong, said in (
+            (("--since", "yesterday"), "a date like 2026-03-01"),
+            (("--type", "PointsEarnt"), "did you mean PointsEarned?"),
+            (("--tail", "-1"), "it must be 0 or more"),
+        ):
+            code, _, err = zindigi("events", *wrong)
+            assert (code, said in err) == (exits.USAGE, True)
 
     def test_only_of_an_account_or_a_domain(self, zindigi: Zindigi) -> None:
         linked()
