@@ -31,7 +31,7 @@ from connector.journal.choice import open_reader
 from connector.ports import StoredEvent
 from connector.proving.broker import Broker, running_broker
 from connector.proving.proof import prove, wait_settled
-from connector.proving.rig import Rig
+from connector.proving.rig import Rig, patience
 from connector.sandbox.oracle import Verdict
 from connector.settings import Settings
 
@@ -113,7 +113,7 @@ class Demo:
         self._step(3, "The connector runs its first sync", "SIGKILL-proof from the first page on")
         streams = await self._streams(rig)
         told, complete = -1, 0
-        with anyio.fail_after(FIRST_SYNC_SECONDS):
+        with patience(FIRST_SYNC_SECONDS, lambda: f"{complete} of {streams} streams are complete", rig.log_path):
             while complete < streams:
                 self._require_running(rig)
                 events = tuple(self._events)
@@ -244,11 +244,17 @@ def main(arguments: Sequence[str] | None = None, entry: str = "connector.cli") -
                 broker = stack.enter_context(running_broker(directory / "kafka"))
             demo = Demo(screen, given.seed, live_seconds=given.seconds, entry=entry, broker=broker)
             sound = anyio.run(demo.run, directory)
-    except* (ConnectorError, TimeoutError) as errors:
-        screen.print(Text(f"The demo could not be finished: {errors.exceptions[0]}", "bold red"))
+    except* (ConnectorError, OSError) as errors:
+        screen.print(Text(f"The demo could not be finished: {_first_of(errors)}", "bold red"))
     except* KeyboardInterrupt:
         screen.print(Text("interrupted", "bold red"))
     return 0 if sound else 1
+
+
+def _first_of(error: BaseException) -> str:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return str(error) or type(error).__name__
 
 
 if __name__ == "__main__":

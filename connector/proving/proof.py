@@ -8,14 +8,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-import anyio
-
 from connector.avro import decode_event
 from connector.clock import SystemClock
 from connector.domains.lifecycle import NAME as LIFECYCLE
 from connector.domains.registry import DOMAINS
 from connector.journal.choice import open_reader
-from connector.proving.rig import LOOK_SECONDS, Rig, RigError
+from connector.proving.rig import LOOK_SECONDS, Rig, RigError, patience
 from connector.sandbox.oracle import Verdict, judge
 
 TOPICS = (*DOMAINS, LIFECYCLE)
@@ -46,30 +44,48 @@ async def wait_settled(rig: Rig, *, within_seconds: float = SETTLE_SECONDS, sinc
 
     Raises:
         RigError: the connector ended by itself.
-        TimeoutError: a holder is not logged in, or the connector did not come to rest in time.
+        PatienceError: a holder is not logged in, or the connector did not come to rest in time.
     """
     since = since or SystemClock().now()
-    with anyio.fail_after(within_seconds):
-        while not (await _served(rig) and await _reconciled(rig, since)):
+    wanted = "nothing was asked yet"
+    with patience(within_seconds, lambda: wanted, rig.log_path):
+        while wanted := await _unserved(rig) or await _unreconciled(rig, since):
             if rig.connector is not None and rig.connector.returncode is not None:
                 raise RigError(f"the connector ended by itself, exit code {rig.connector.returncode}")
             await SystemClock().sleep(LOOK_SECONDS * 2)
 
 
-async def _served(rig: Rig) -> bool:
-    # The bank speaks of those who are logged in: a holder whose session it ended is not settled at all.
+async def _unserved(rig: Rig) -> str:
+    """What the bank has not been asked for often enough since it stood still; empty where nothing is."""
     answer = await rig.ask_bank(f"settled?k={COMPLETE_READS}")
-    return bool(answer["settled"]) and answer["holders"] >= len(rig.msisdn_of)
+    # The bank speaks of those who are logged in: a holder whose session it ended is not settled at all.
+    if answer["holders"] < len(rig.msisdn_of):
+        return f"{answer['holders']} of {len(rig.msisdn_of)} holders are logged in"
+    if answer["settled"]:
+        return ""
+    if not answer["missing"]:
+        return "nobody is logged in"
+    first, more = answer["missing"][0], len(answer["missing"]) - 1
+    reads = f"{first['complete']} of {first['wanted']} complete reads"
+    also = f", and {more} more resources likewise" if more else ""
+    return f"{first['resource']} of the holder ending in {first['msisdn'][-4:]} has had {reads}{also}"
 
 
-async def _reconciled(rig: Rig, since: datetime) -> bool:
+async def _unreconciled(rig: Rig, since: datetime) -> str:
+    """Which shard's checkpoint does not vouch for the bank at rest; empty where all do."""
     newest: dict[str, dict[str, Any]] = {}
     for _, event in await read_journal(rig, (LIFECYCLE,)):
         if event["event_type"] == "Checkpoint":
             newest[event["account_id"]] = event["after"]["checkpoint"]
-    return len(newest) == rig.settings().journal.shard_count and all(
-        told["behind_count"] == 0 and vouches_since(told, since) for told in newest.values()
-    )
+    if len(newest) < rig.settings().journal.shard_count:
+        return f"{len(newest)} of {rig.settings().journal.shard_count} shards have told a checkpoint"
+    for shard, told in newest.items():
+        if told["behind_count"]:
+            first = next(iter(told["behind"]), {"domain": "a stream", "status": "behind"})
+            return f"{shard}: {told['behind_count']} streams are behind, {first['domain']} ({first['status']}) first"
+        if not vouches_since(told, since):
+            return f"{shard} vouches up to {told['reconciled_until']}, the bank stands still since {since}"
+    return ""
 
 
 def vouches_since(checkpoint: dict[str, Any], since: datetime) -> bool:

@@ -14,8 +14,8 @@ import subprocess
 import sys
 import urllib.parse
 import urllib.request
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -41,6 +41,23 @@ FAST_CADENCE = {"head_interval_seconds": 0.4, "reconcile_interval_seconds": 1.2}
 
 class RigError(ConnectorError):
     """A process of the rig did not do what it should."""
+
+
+class PatienceError(RigError, TimeoutError):
+    """What was waited for did not come in time. Says what, for how long, and where the log is."""
+
+
+@contextmanager
+def patience(seconds: float, wanted: Callable[[], str], log_path: Path) -> Iterator[None]:
+    """Give what is done within `seconds`.
+
+    Raises:
+        PatienceError: it took longer; `wanted` says what is still missing.
+    """
+    with anyio.move_on_after(seconds) as scope:
+        yield
+    if scope.cancelled_caught:
+        raise PatienceError(f"{wanted()}; waited {seconds:.0f} s for it. The connector's log: {log_path}")
 
 
 @dataclass(slots=True)
@@ -138,7 +155,7 @@ class Rig:
         """Go through consent text, PIN and one-time password at the command line's prompts; the account id."""
         before = await self._last_otp(holder)
         process = await self._start("link", "connect", "--label", holder["label"], "--wait-seconds", "0")
-        with anyio.fail_after(LOGIN_SECONDS):
+        with patience(LOGIN_SECONDS, lambda: f"{holder['label']} is not logged in yet", self.log_path):
             if process.stdin is None or process.stdout is None:
                 raise RigError("the command line has no pipes")
             await process.stdin.send(f"y\n{holder['msisdn']}\n{holder['pin']}\n".encode())
@@ -184,7 +201,8 @@ class Rig:
         """Until the connector has restored its shards: from here on it answers signals."""
         process, told = self._running(), b'"shard_restored"'
         before = self.restored
-        with anyio.fail_after(STARTING_SECONDS):
+        count = before
+        with patience(STARTING_SECONDS, lambda: "the connector has restored no shard yet", self.log_path):
             while (count := self.log_path.read_bytes().count(told)) <= before:  # a small local file
                 if process.returncode is not None:
                     raise RigError(f"the connector ended at once, exit code {process.returncode}")
@@ -223,7 +241,7 @@ class Rig:
 
 
 async def _wait_for_port(bank: Process, port_file: Path) -> int:
-    with anyio.fail_after(STARTING_SECONDS):
+    with patience(STARTING_SECONDS, lambda: "the bank listens at no port yet", port_file.parent):
         while not port_file.exists():  # noqa: ASYNC240  # a look at a local file
             if bank.returncode is not None:
                 raise RigError(f"the sandbox bank ended at once, exit code {bank.returncode}")

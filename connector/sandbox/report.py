@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _BY_TIME = frozenset({"transactions", "authorizations", "bills", "bookings"})
 """Resources that entries leave by age."""
+_NUMBERED = frozenset({"orders"})
+"""Feeds of numbered pages, which have no `from`."""
 
 
 def holders(bank: Bank) -> Json:
@@ -134,7 +136,11 @@ def reads(bank: Bank) -> Json:
 def settled(
     bank: Bank, *, complete_reads: int, domains: Collection[Domain] = DOMAINS, holder: str | None = None
 ) -> Json:
-    """Whether, since the last change, every resource of every holder logged in was read completely so many times."""
+    """Whether, since the last change, every resource of every holder logged in was read completely so many times.
+
+    A feed of numbered pages cannot be asked for a far end: a client that knows enough stops before the last page, and
+    only it can say that it has read everything that it remembers. Every read of one counts.
+    """
     bank.catch_up()
     since = bank.last_change_ordinal()
     live = bank.desk.live_holders()
@@ -143,9 +149,14 @@ def settled(
         {"msisdn": msisdn, "resource": resource, "complete": done, "wanted": complete_reads}
         for msisdn in sorted(wanted)
         for resource, domain in resources_of(bank.lives[msisdn]).items()
-        if domain in domains and (done := bank.watch.resource(msisdn, resource).complete_since(since)) < complete_reads
+        if domain in domains and (done := _reads_since(bank, msisdn, resource, since)) < complete_reads
     ]
     return {"settled": not missing and bool(wanted), "since": since, "holders": len(wanted), "missing": missing}
+
+
+def _reads_since(bank: Bank, msisdn: str, resource: str, since: int) -> int:
+    watch = bank.watch.resource(msisdn, resource)
+    return max(watch.complete_since(since), watch.sound_since(since) if resource in _NUMBERED else 0)
 
 
 def calls(bank: Bank) -> Json:

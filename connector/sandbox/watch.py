@@ -169,6 +169,10 @@ class ResourceWatch:
         closed = sum(1 for read in self._complete if read.began > ordinal)
         return closed + sum(1 for read in self._open if read.whole and read.began > ordinal)
 
+    def sound_since(self, ordinal: int) -> int:
+        """Reads begun after an ordinal that the client came back from, wherever it chose to stop."""
+        return sum(read.outcome in {"complete", "partial"} and read.began > ordinal for read in self.log)
+
     def sight(self, entity: str, version: int) -> Sight | None:
         """When this version was shown, if ever."""
         return self._sights.get((entity, version))

@@ -232,6 +232,29 @@ async def test_settling_wants_every_resource_of_whoever_is_logged_in(bank: Any, 
     assert (await settled(k=1, domains="loyalty"))["settled"]
 
 
+async def test_a_feed_of_numbered_pages_is_settled_though_its_last_page_is_not_asked_for(adult: Any) -> None:
+    """A client that knows what stands on the later ones stops: nobody else can tell that it has read enough."""
+    for _ in range(12):
+        await adult.mutate("investments", "buy")
+
+    async def missing() -> set[str]:
+        answer = (
+            await adult.http.get("/sandbox/settled", params={"k": 2, "domains": "investments,transactions"})
+        ).json()
+        return {entry["resource"] for entry in answer["missing"]}
+
+    for _ in range(2):
+        await adult.read_everything()
+    await adult.mutate("investments", "buy")
+    for number in range(3):
+        await adult.get("/invest/v1/portfolio")
+        page = (await adult.get("/invest/v1/orders", page=0, size=10)).json()
+        assert page["totalPages"] > 1
+        assert ("orders" in await missing()) is (number < 2), (
+            "the last one is known to have arrived once the next began"
+        )
+
+
 async def test_nobody_logged_in_is_not_settled(http: Any) -> None:
     assert not (await http.get("/sandbox/settled")).json()["settled"]
 
