@@ -40,10 +40,11 @@ def events(
     which: ChoiceFlags | None = None,
     flags: SettingsFlags | None = None,
 ) -> None:
-    """Show committed events, oldest first. Works while the connector runs.
+    """Show committed events, oldest first.
 
     A line is when the entry happened in Pakistan's calendar (~ when it was seen,
     where the bank states neither), whose link it is, what, whom, and how much.
+    Works while the connector runs.
 
     Args:
         follow: Wait for what comes from now on; Ctrl-C ends it. With --since or --tail also what was before.

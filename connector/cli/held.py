@@ -19,7 +19,7 @@ from connector.links import DECIDED, Command, CommandKind
 from connector.runtime.held_things import Thing
 from connector.runtime.held_words import DECIDABLE, RETRYABLE, effect, entries_of
 
-held_app = App(name="held", help="See what is held back, and decide: not believed yet, unreadable, or set aside.")
+held_app = App(name="held", help="See what is not believed or understood, and decide.")
 
 Resource = Annotated[str | None, Parameter(help="One resource of the domain only: its name, or how it begins.")]
 

@@ -17,7 +17,7 @@ from connector.errors import ConfigurationError
 from connector.master_key import make_master_key, read_key_file, read_master_key
 from connector.settings import Settings
 
-journal_app = App(name="journal", help="Look after the journal: is it whole, and where does it go on.")
+journal_app = App(name="journal", help="Is the journal whole, and where does it go on.")
 
 BACKUP_KEY = "backup.key"
 Json = Annotated[bool, Parameter(negative="", help="One JSON object a line instead of text.")]
@@ -100,7 +100,7 @@ def rebuild(*, yes: Annotated[bool, Parameter(negative="")] = False, flags: Sett
 
 
 def backup(directory: Path, /, *, key: Key = None, flags: SettingsFlags | None = None) -> None:
-    """Copy journal and vault together into an empty directory, sealed; a connector may run meanwhile.
+    """Copy journal and vault together, sealed; a connector may run.
 
     The key of backups is made on first use. Keep a copy of it, and of the master
     key, somewhere else: without both a backup cannot be opened.
@@ -130,7 +130,7 @@ def backup(directory: Path, /, *, key: Key = None, flags: SettingsFlags | None =
 
 
 def restore(directory: Path, /, *, key: Key = None, flags: SettingsFlags | None = None) -> None:
-    """Put a backup into the places that the settings name. Overwrites nothing; prints the epoch.
+    """Put a backup where the settings say. Overwrites nothing.
 
     An embedded journal goes on as a new branch: consumers are told by EpochBegan
     that what was told after the backup is void.

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from connector.sources.zindigi.source import ZindigiSource
     from connector.vault import SqliteVault
 
-link_app = App(name="link", help="Connect accounts, say how they are read, and pause, resume or remove them.")
+link_app = App(name="link", help="Connect accounts; list, pause, resume, remove them.")
 
 ROUTE: Final = "app-session"
 MAXIMUM_DAYS: Final = 365

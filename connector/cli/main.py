@@ -6,12 +6,14 @@ import errno
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from typing import Any
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError, Group, Parameter
 from rich.console import Console
 
 from connector import __version__
 from connector.cli import exits
+from connector.cli.completion import completion
 from connector.cli.configuration import config_app, vault_app
 from connector.cli.events import events
 from connector.cli.held import held_app
@@ -24,26 +26,34 @@ from connector.cli.service import run, sandbox
 from connector.cli.topics import topics_app
 from connector.errors import ConnectorError
 
-EXAMPLES = f"""\
+EPILOGUE = f"""\
 Examples:
-  zindigi vault init                     make the key that seals the vault
   zindigi sandbox                        a bank of invented people, to try it on
   zindigi link connect --label mine      consent, PIN, one-time password
-  zindigi run                            poll, and write every change
-  zindigi events --follow                watch the changes as they come
-  zindigi events --account mine --domain loyalty --json
-  zindigi held list                      what is not believed yet, and why
-  zindigi topics plan                    which Kafka topics are missing
-  zindigi schemas register --dry-run     what a schema registry does not have
-  zindigi backup /mnt/safe/monday        journal and vault, sealed
-  zindigi journal verify                 is the journal as it was committed?
-  zindigi config show                    every setting, and where it came from
-
-Settings come from config/connector.toml, over it ZINDIGI_… environment
-variables, over both --set KEY=VALUE.
-
+  zindigi events --tail 20 --follow      what happened last, then what comes
+Each command has its own --help. Settings: config/connector.toml, over it
+ZINDIGI_… variables, over both --set KEY=VALUE.
 {exits.EXPLAINED}
 """
+DAILY = Group("From day to day", sort_key=1)
+KEEPING = Group("The journal", sort_key=2)
+SETTING_UP = Group("Setting up", sort_key=3)
+FLAGS = Group("Flags", sort_key=4)
+COMMANDS: tuple[tuple[Any, Group], ...] = (
+    (run, DAILY),
+    (link_app, DAILY),
+    (events, DAILY),
+    (held_app, DAILY),
+    (journal_app, KEEPING),
+    (backup, KEEPING),
+    (restore, KEEPING),
+    (config_app, SETTING_UP),
+    (vault_app, SETTING_UP),
+    (topics_app, SETTING_UP),
+    (schemas_app, SETTING_UP),
+    (sandbox, SETTING_UP),
+    (completion, SETTING_UP),
+)
 
 
 def make_app() -> App:
@@ -52,7 +62,7 @@ def make_app() -> App:
     app = App(
         name="zindigi",
         help="Turn Zindigi accounts into provable streams of change events.",
-        help_epilogue=EXAMPLES,
+        help_epilogue=EPILOGUE,
         help_format="plaintext",
         help_formatter="plain" if plain else "default",
         # That a flag is off unless given goes without saying.
@@ -64,18 +74,14 @@ def make_app() -> App:
         print_error=True,
         suppress_keyboard_interrupt=False,
     )
-    app.command(run)
-    app.command(sandbox)
-    app.command(link_app)
-    app.command(held_app)
-    app.command(events)
-    app.command(topics_app)
-    app.command(schemas_app)
-    app.command(config_app)
-    app.command(vault_app)
-    app.command(journal_app)
-    app.command(backup)
-    app.command(restore)
+    for command, group in COMMANDS:
+        if isinstance(command, App):
+            command.group = (group,)
+            app.command(command)
+        else:
+            app.command(command, group=group)
+    for flag in ("--help", "--version"):
+        app[flag].group = (FLAGS,)
     return app
 
 

@@ -25,7 +25,7 @@ Port = Annotated[int, Parameter(validator=validators.Number(gte=0, lte=65535))]
 
 
 def run(*, new_epoch: Annotated[bool, Parameter(negative="")] = False, flags: SettingsFlags | None = None) -> None:
-    """Run the connector: poll every linked account and write its changes to the journal.
+    """Run the connector: poll every link and write its changes.
 
     SIGTERM and Ctrl-C finish what is in flight and end it; whatever else ends
     it loses nothing. SIGHUP has it read its settings again for how often what
@@ -67,7 +67,7 @@ def _unhindered_standard_error(settings: LogSettings) -> Iterator[None]:
 
 
 def sandbox(*, scenario: Path = Path("life"), host: str = "127.0.0.1", port: Port = 8642, seed: int = 1) -> None:
-    """Run the sandbox: a bank of invented people, to link and read without a real one.
+    """Run a bank of invented people, to try everything on.
 
     Args:
         scenario: A scenario file, or the name of one in config/scenarios.

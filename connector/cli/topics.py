@@ -18,7 +18,7 @@ from connector.journal.kafka.settled import kafka_options
 if TYPE_CHECKING:
     from connector.journal.kafka.topics import TopicsPlan
 
-topics_app = App(name="topics", help="The topics of the Kafka journal (journal.kind = kafka).")
+topics_app = App(name="topics", help="The topics of the Kafka journal.")
 
 Json = Annotated[bool, Parameter(negative="")]
 

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
+from shutil import which
 
 import anyio
 import pytest
@@ -122,7 +124,37 @@ class TestTheFrame:
         for command in ("run", "sandbox", "link", "events", "config", "vault"):
             assert f"\n  {command}: " in out
         assert max(map(len, out.splitlines())) <= 80
+        assert len(out.splitlines()) <= 40
         assert "\x1b" not in out
+
+    @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+    def test_completion_is_a_script_of_the_shell(self, zindigi: Zindigi, shell: str) -> None:
+        code, out, _ = zindigi("completion", shell)
+        assert code == exits.OK
+        assert "follow" in out
+        if which(shell):
+            subprocess.run([shell, "-n"], input=out, text=True, check=True)
+
+    def test_settings_are_written_once_as_they_are_shipped(self, zindigi: Zindigi) -> None:
+        shipped = Path(__file__).parents[3] / "config" / "connector.toml"
+        elsewhere = Path("somewhere") / "new.toml"
+        code, out, err = zindigi("config", "init", str(elsewhere))
+        assert (code, out.strip()) == (exits.OK, str(elsewhere))
+        assert "zindigi vault init" in err
+        assert elsewhere.read_text(encoding="utf-8") == shipped.read_text(encoding="utf-8")
+        elsewhere.write_text("# mine\n", encoding="utf-8")
+        code, _, err = zindigi("config", "init", str(elsewhere))
+        assert (code, elsewhere.read_text(encoding="utf-8")) == (exits.USAGE, "# mine\n")
+        assert "is there already: nothing was written" in err
+        code, _, err = zindigi("config", "init", "/proc/zindigi.toml")
+        assert code == exits.CONFIGURATION
+        assert "cannot be written" in err
+
+    def test_every_setting_that_is_written_is_one(self, zindigi: Zindigi) -> None:
+        assert zindigi("config", "init")[0] == exits.OK
+        code, out, _ = zindigi("config", "show")
+        assert code == exits.OK
+        assert "config/connector.toml, line" in out
 
     @pytest.mark.parametrize(
         "arguments",
