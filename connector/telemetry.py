@@ -35,6 +35,8 @@ FIELDS: Final = frozenset(
         # What happened.
         "action", "kind", "next_step", "reason", "status", "state", "generation", "commit_number", "pid", "port",
         "version", "path", "epoch", "parent_epoch",
+        # Where it works: names from the settings.
+        "bank", "journal",
         # How much and how long, units last.
         "count", "accounts_count", "behind_count", "bytes_count", "commands_count", "committed_count", "commits_count",
         "entries_count", "events_count",

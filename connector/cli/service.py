@@ -40,8 +40,15 @@ def run(*, new_epoch: Annotated[bool, Parameter(negative="")] = False, flags: Se
     effective = given.load()
     # Asked before anything starts, so that a missing secret is said with every place where it was looked for.
     master_key = read_master_key(effective.settings, effective.sources)
-    from connector.runtime.connector import run_connector
+    from connector.runtime.connector import bank_name, journal_name, run_connector
 
+    if sys.stderr.isatty():
+        settings = effective.settings
+        say(f"Reads     {bank_name(settings)}, for the links of `zindigi link list`")
+        say(f"Writes    {journal_name(settings)}")
+        say("Look at   zindigi events --follow, zindigi held list")
+        say("End with  Ctrl-C or SIGTERM: nothing is lost. What follows are changes, problems, and a line an hour.")
+        say()
     # Whoever reads standard error may stop reading, or the disk be full: that must not end or freeze the service.
     with _unhindered_standard_error(effective.settings.log):
         reload = lambda: given.read().settings  # noqa: E731  # it is handed on, and called later

@@ -8,9 +8,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from random import Random
+from urllib.parse import urlsplit
 
 import anyio
 
+from connector import __version__
 from connector.cadence import Bounds, Intervals
 from connector.clock import SystemClock
 from connector.domains.registry import DOMAINS
@@ -113,21 +115,26 @@ async def run_connector(
             await require_fitness(
                 reader, edges.vault, vault_name=str(settings.vault.path), journal_name=journal_name(settings)
             )
+            links = await reader.links()
         finally:
             await reader.close()
         if new_epoch:
             parent, epoch = edges.journal.epoch, await go_on(settings, edges.journal, edges.vault, edges.clock)
             logger(__name__).warning("epoch_began", epoch=epoch, parent_epoch=parent, next_step=EPOCH_STEP)
+        await require_fit(range(edges.journal.shard_count), edges.journal, edges.vault)
+        logger(__name__).info(
+            "started",
+            bank=bank_name(settings),
+            journal=journal_name(settings),
+            shards_count=edges.journal.shard_count,
+            links_count=sum(not link.over for link in links.values()),
+            version=__version__,
+        )
         await work(edges, worker_options(settings), reload)
 
 
 async def work(edges: Edges, options: WorkerOptions, reload: Callable[[], Settings] | None = None) -> None:
-    """Work every shard until SIGTERM or SIGINT.
-
-    Raises:
-        ConfigurationError: journal and vault do not fit together; nothing was acquired.
-    """
-    await require_fit(range(edges.journal.shard_count), edges.journal, edges.vault)
+    """Work every shard until SIGTERM or SIGINT."""
     stop = anyio.Event()
     timetable = Timetable(options, edges.clock)
     watch = ClockWatch(edges.clock, edges.source, bank_tells_time=options.bank_tells_time)
@@ -265,6 +272,12 @@ def journal_name(settings: Settings) -> str:
     if settings.journal.kind == "kafka":
         return f"{settings.kafka.prefix}.* at {settings.kafka.bootstrap_servers}"
     return str(settings.journal.path)
+
+
+def bank_name(settings: Settings) -> str:
+    """Which bank it is, for a person: the host, and nothing that may stand beside it in an address."""
+    address = urlsplit(settings.bank.base_url)
+    return address.netloc.rpartition("@")[2]
 
 
 def source_options(settings: Settings) -> ZindigiOptions:

@@ -23,6 +23,7 @@ from connector.ports import Clock, Journal, OpenRefresh, Shard, Source, Vault
 from connector.runtime.backend import Backend, Backends
 from connector.runtime.branch import Branch, MarkKeeper, require_fit, require_sound
 from connector.runtime.checkpoint import checkpoint_of
+from connector.runtime.checkpoint_log import CheckpointLog
 from connector.runtime.clock_watch import LOOK_SECONDS, ClockWatch
 from connector.runtime.command_round import CommandRound, never_opened
 from connector.runtime.commit_loop import CommitLoop
@@ -81,6 +82,7 @@ class ShardWorker:
         self._clock = clock
         self._options = options
         self._log = logger(__name__).bind(shard=number)
+        self._checkpoint_log = CheckpointLog(self._log, clock.monotonic)
         if process is None:
             watch = ClockWatch(clock, source, bank_tells_time=options.bank_tells_time)
             process = OfProcess(Timetable(options, clock), Backends(options.backends, random), watch)
@@ -261,17 +263,7 @@ class ShardWorker:
         told = replace(told, epoch=branch.epoch, chain_tip=tip)
         confirmed = self.clock_doubt.confirmed
         await self.lifecycle.checkpoint(self.accounts[shard_subject(self.number)], told, confirmed)
-        counts = self.polls.counts
-        self._log.info(
-            "checkpoint",
-            streams_count=told.streams,
-            behind_count=told.behind_count,
-            polls_count=counts.polls,
-            unchanged_count=counts.unchanged,
-            committed_count=counts.committed,
-            quarantined_count=counts.quarantined,
-            unknown_fields_count=sum(counts.unknown_fields.values()),
-        )
+        self._checkpoint_log.say(told, self.polls.counts)
 
     async def heed_clock(self) -> None:
         """Look at the clocks; once a doubt is over, go on by what they say.

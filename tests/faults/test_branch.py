@@ -375,6 +375,10 @@ async def test_a_start_with_new_epoch_lets_an_older_copy_go_on_and_says_so(tmp_p
     [said] = log.lines("epoch_began")
     assert (said["parent_epoch"], said["level"]) == (parent, "warning")
     assert said["epoch"] != parent
+    [started] = log.lines("started")
+    assert started["bank"] == "127.0.0.1:8642"
+    assert started["journal"] == str(settings.journal.path)
+    assert (started["shards_count"], started["links_count"]) == (1, 1)
     async with World.open(tmp_path, people(HOLDER, history_days=3), clock=VirtualClock()) as world:
         told = [event for _, event in await world.events() if event["event_type"] == "EpochBegan"]
     assert {(event["epoch"], event["reason"]) for event in told} == {(said["epoch"], parent)}
