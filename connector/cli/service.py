@@ -47,7 +47,8 @@ def run(*, new_epoch: Annotated[bool, Parameter(negative="")] = False, flags: Se
         say(f"Reads     {bank_name(settings)}, for the links of `zindigi link list`")
         say(f"Writes    {journal_name(settings)}")
         say("Look at   zindigi events --follow, zindigi held list")
-        say("End with  Ctrl-C or SIGTERM: nothing is lost. What follows are changes, problems, and a line an hour.")
+        say("End with  Ctrl-C or SIGTERM: nothing is lost")
+        say("What follows are changes and problems, and one line an hour when all is well.")
         say()
     # Whoever reads standard error may stop reading, or the disk be full: that must not end or freeze the service.
     with _unhindered_standard_error(effective.settings.log):

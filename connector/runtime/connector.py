@@ -123,7 +123,7 @@ async def run_connector(
             logger(__name__).warning("epoch_began", epoch=epoch, parent_epoch=parent, next_step=EPOCH_STEP)
         await require_fit(range(edges.journal.shard_count), edges.journal, edges.vault)
         logger(__name__).info(
-            "started",
+            "starting",
             bank=bank_name(settings),
             journal=journal_name(settings),
             shards_count=edges.journal.shard_count,

@@ -375,7 +375,7 @@ async def test_a_start_with_new_epoch_lets_an_older_copy_go_on_and_says_so(tmp_p
     [said] = log.lines("epoch_began")
     assert (said["parent_epoch"], said["level"]) == (parent, "warning")
     assert said["epoch"] != parent
-    [started] = log.lines("started")
+    [started] = log.lines("starting")
     assert started["bank"] == "127.0.0.1:8642"
     assert started["journal"] == str(settings.journal.path)
     assert (started["shards_count"], started["links_count"]) == (1, 1)
