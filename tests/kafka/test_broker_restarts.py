@@ -109,6 +109,10 @@ async def test_restarts_of_the_broker_lose_and_repeat_nothing(broker: Broker, ha
                 raise
         else:
             return
+        finally:
+            if broker.pid is None:
+                # Whatever ended this one: those that come after need it.
+                await anyio.to_thread.run_sync(broker.start)
     pytest.fail(f"the broker left out a marker in each of {ATTEMPTS} lives")
 
 
@@ -122,6 +126,9 @@ async def live_through_restarts(
         operator.start_soon(follow, backend, followed)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(committing.run)
+            with anyio.fail_after(PATIENCE_SECONDS):
+                # Both have opened the journal by then: whoever cannot open it at all is not who this is about.
+                await until(lambda: committing.number > 0 and len(followed) > 0)
             for _ in range(2):
                 goal = committing.number + 5
                 await anyio.sleep(1.0)
