@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Annotated, Final
 
 from cyclopts import Parameter
@@ -91,7 +91,13 @@ def domains_named(given: Sequence[str] | None) -> frozenset[str]:
         UsageError: one is unknown.
     """
     names = [name for item in given or [] for name in item.split(",") if name]
-    for name in names:
-        if name not in DOMAINS:
-            raise UsageError(f"unknown domain {name}{nearest(name, DOMAINS)} (there are {', '.join(DOMAINS)})")
+    require_known("domain", names, DOMAINS)
     return frozenset(names or DOMAINS)
+
+
+def require_known(what: str, given: Iterable[str], names: Collection[str], *, listed: bool = True) -> None:
+    """Raises UsageError for a name that there is not; `listed`: it says which there are."""
+    for name in given:
+        if name not in names:
+            there_are = f" (there are {', '.join(names)})" if listed else ""
+            raise UsageError(f"unknown {what} {name}{nearest(name, names)}{there_are}")

@@ -10,13 +10,13 @@ from typing import Annotated, Any, Final
 
 from cyclopts import Parameter
 
+from connector.cli.commanding import require_known
 from connector.cli.event_line import own_time
 from connector.cli.exits import UsageError
 from connector.domains.lifecycle import CHECKPOINT_TYPE, EVENT_TYPES
 from connector.domains.model import KARACHI
 from connector.domains.registry import DOMAINS
 from connector.domains.stream_events import STREAM_EVENT_TYPES
-from connector.settings import nearest
 
 _AGO: Final = re.compile(r"(\d{1,6})([smhdw])")
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
@@ -32,6 +32,11 @@ class EventChoice:
     since: datetime | None = None
     until: datetime | None = None
     checkpoints: bool = False
+
+    @property
+    def everything(self) -> bool:
+        """True where no event need be looked into."""
+        return self == EventChoice(checkpoints=True)
 
     def wants(self, told: Mapping[str, Any]) -> bool:
         """Is this event, decoded, among them?"""
@@ -68,8 +73,9 @@ class ChoiceFlags:
         Raises:
             UsageError: a type that there is not, or no time.
         """
+        require_known("type", self.type or (), _types(), listed=False)
         return EventChoice(
-            types=known("type", self.type, _types()),
+            types=self.type or (),
             entity_id=self.entity,
             since=None if self.since is None else moment(self.since, "--since", now),
             until=None if self.until is None else moment(self.until, "--until", now),
@@ -91,15 +97,6 @@ def moment(text: str, option: str, now: datetime) -> datetime:
         return stated if stated.tzinfo is not None else stated.replace(tzinfo=KARACHI)
     except (ValueError, OverflowError):
         raise UsageError(f"{option} {text}: {_FORMS}") from None
-
-
-def known(option: str, given: Sequence[str] | None, names: Sequence[str]) -> Sequence[str]:
-    """What was given; raises UsageError for a name that there is not."""
-    for name in given or ():
-        if name not in names:
-            all_of_them = f" (there are {', '.join(names)})" if len(names) <= len(DOMAINS) + 1 else ""
-            raise UsageError(f"unknown {option} {name}{nearest(name, tuple(names))}{all_of_them}")
-    return given or ()
 
 
 def _types() -> Sequence[str]:

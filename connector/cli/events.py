@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
+from functools import cached_property
 from typing import Annotated, Any, Final
 
 import anyio
 from cyclopts import Parameter
 
 from connector.avro import decode_event
-from connector.cli.commanding import find_link
-from connector.cli.event_choice import ChoiceFlags, EventChoice, known
+from connector.cli.commanding import find_link, require_known
+from connector.cli.event_choice import ChoiceFlags, EventChoice
 from connector.cli.event_line import as_line
 from connector.cli.exits import UsageError
 from connector.cli.link_status import known_links
@@ -25,7 +26,21 @@ from connector.links import Link
 from connector.ports import JournalReader, StoredEvent
 
 TOPICS: Final = (*DOMAINS, LIFECYCLE)
-Show = Callable[[StoredEvent, Mapping[str, Any]], None]
+
+
+class _Event:
+    """A stored event, decoded when somebody asks and once."""
+
+    def __init__(self, stored: StoredEvent) -> None:
+        self.stored = stored
+
+    @cached_property
+    def told(self) -> Mapping[str, Any]:
+        """The envelope and what is in it."""
+        return decode_event(self.stored.value)
+
+
+Show = Callable[[_Event], None]
 
 
 def events(
@@ -60,7 +75,8 @@ def events(
     if json and raw:
         raise UsageError("--json and --raw: one of them")
     settings = (flags or SettingsFlags()).load().settings
-    topics = tuple(known("domain", domain, TOPICS)) or TOPICS
+    require_known("domain", domain or (), TOPICS)
+    topics = tuple(domain or TOPICS)
     choice = (which or ChoiceFlags()).choice(SystemClock().now())
     if raw:
         # For programs, which may want to see that no sequence is missing.
@@ -73,8 +89,8 @@ def events(
             key = find_link(links, account).account_id if account is not None else None
             show = _raw if raw else _json if json else _line(links)
             shown = 0
-            async for event, told in _chosen(reader, topics, key, choice, tail=tailing, follow=follow):
-                show(event, told)
+            async for event in _chosen(reader, topics, key, choice, tail=tailing, follow=follow):
+                show(event)
                 shown += 1
                 if shown == ending:
                     return
@@ -91,27 +107,29 @@ async def _chosen(
     *,
     tail: int | None,
     follow: bool,
-) -> AsyncIterator[tuple[StoredEvent, Mapping[str, Any]]]:
-    """What is to be shown, each with its value decoded."""
+) -> AsyncIterator[_Event]:
+    """What is to be shown."""
+
+    async def chosen(*, follow: bool, from_end: bool) -> AsyncIterator[_Event]:
+        async for stored in reader.read_events(topics, key=key, follow=follow, from_end=from_end):
+            event = _Event(stored)
+            if stored.offset > seen.get((stored.topic, stored.shard), -1) and (
+                choice.everything or choice.wants(event.told)
+            ):
+                yield event
+
     seen: dict[tuple[str, int], int] = {}
     if tail is not None:
-        last: deque[tuple[StoredEvent, Mapping[str, Any]]] = deque(maxlen=tail)
-        async for event in reader.read_events(topics, key=key):
-            seen[event.topic, event.shard] = event.offset
-            told = decode_event(event.value)
-            if choice.wants(told):
-                last.append((event, told))
-        for one in last:
-            yield one
+        last: deque[_Event] = deque(maxlen=tail)
+        async for event in chosen(follow=False, from_end=False):
+            last.append(event)
+            seen[event.stored.topic, event.stored.shard] = event.stored.offset
+        for event in last:
+            yield event
         if not follow:
             return
-    from_end = follow and tail is None and choice.since is None
-    async for event in reader.read_events(topics, key=key, follow=follow, from_end=from_end):
-        if event.offset <= seen.get((event.topic, event.shard), -1):
-            continue
-        told = decode_event(event.value)
-        if choice.wants(told):
-            yield event, told
+    async for event in chosen(follow=follow, from_end=follow and tail is None and choice.since is None):
+        yield event
 
 
 def _count(option: str, given: int | None) -> int | None:
@@ -120,34 +138,33 @@ def _count(option: str, given: int | None) -> int | None:
     return given
 
 
-def _raw(event: StoredEvent, _told: Mapping[str, Any]) -> None:
-    print(f"{event.topic}\t{event.value.hex()}", flush=True)
+def _raw(event: _Event) -> None:
+    print(f"{event.stored.topic}\t{event.stored.value.hex()}", flush=True)
 
 
-def _json(event: StoredEvent, _told: Mapping[str, Any]) -> None:
-    show_json(as_json(event))
+def _json(event: _Event) -> None:
+    """Everything that there is about an event."""
+    stored = event.stored
+    show_json(
+        {
+            "topic": stored.topic,
+            "shard": stored.shard,
+            "offset": stored.offset,
+            "key": stored.key,
+            "headers": {name: value.decode(errors="replace") for name, value in stored.headers},
+            **event.told,
+        }
+    )
 
 
 def _line(links: Mapping[str, Link]) -> Show:
     screen = console()
 
-    def line(event: StoredEvent, told: Mapping[str, Any]) -> None:
-        link = links.get(event.key)
+    def line(event: _Event) -> None:
+        link = links.get(event.stored.key)
         # In a pipe nothing is cut off.
         width = screen.width if screen.is_terminal else None
         label = link.label if link is not None else ""
-        screen.print(as_line(event, told, label=label, width=width), soft_wrap=True)
+        screen.print(as_line(event.stored, event.told, label=label, width=width), soft_wrap=True)
 
     return line
-
-
-def as_json(event: StoredEvent) -> dict[str, Any]:
-    """Everything that there is about an event."""
-    return {
-        "topic": event.topic,
-        "shard": event.shard,
-        "offset": event.offset,
-        "key": event.key,
-        "headers": {name: value.decode(errors="replace") for name, value in event.headers},
-        **decode_event(event.value),
-    }

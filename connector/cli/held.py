@@ -112,7 +112,7 @@ def show(
                 if json:
                     show_json(_details(thing, content=content))
                 else:
-                    print("\n".join(_lines(thing, content=content)))
+                    print("\n".join(map(printable, _lines(thing, content=content))))
 
     anyio.run(showing)
 
@@ -143,7 +143,7 @@ def _lines(thing: Thing, *, content: bool) -> list[str]:
         seen = f"; seen {one.observed_at:%Y-%m-%d %H:%M:%SZ}" if one.observed_at else ""
         lines.append(f"  {field}{one.reason} | {one.entity_id}; {last}{seen}")
         if content:
-            lines.append(f"    {printable(one.content)}" if one.content else "    what the bank showed was not kept")
+            lines.append(f"    {one.content}" if one.content else "    what the bank showed was not kept")
     if thing.kind in {"mass_removal", "emptiness"} and thing.count < len(thing.standing):
         lines.append(f"  it concerns {thing.count} of the {len(thing.standing)} entries known; which, no state says")
     elif thing.kind in {"mass_removal", "emptiness", "unlisted"}:

@@ -32,13 +32,13 @@ def show_table(headings: Sequence[str], rows: Iterable[Sequence[Cell]], *, whole
     """A table. `whole` are the columns that are never wrapped: ids that a person will copy."""
     screen = console()
     if not screen.is_terminal:
-        _show_plain(headings, [[str(cell) for cell in row] for row in rows])
+        _show_plain(headings, [[printable(str(cell)) for cell in row] for row in rows])
         return
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for index, heading in enumerate(headings):
         table.add_column(heading, no_wrap=index in whole, overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*(printable(cell) if isinstance(cell, str) else cell for cell in row))
     screen.print(table)
 
 

@@ -22,7 +22,7 @@ def code_of(text: str, lengths: range) -> str | None:
 
 def mobile_number_of(text: str) -> str | None:
     """A mobile number as it is written in Pakistan or abroad, in E.164 form; None where it is none."""
-    bare = text.strip().lstrip("".join(map(chr, (0x200E, 0x200F, 0x202A, 0x202B, 0x202D, 0x2066, 0x2067))))
+    bare = "".join(char for char in text if unicodedata.category(char) != "Cf").strip()
     abroad = bare.startswith(("+", "\uff0b"))
     digits = _digits("".join(char for char in bare[abroad:] if char not in _BESIDE_NUMBERS))
     if digits is None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from connector.avro import decode_event
 from connector.clock import SystemClock
+from connector.domains.lifecycle import CHECKPOINT_TYPE
 from connector.domains.lifecycle import NAME as LIFECYCLE
 from connector.domains.registry import DOMAINS
 from connector.journal.choice import open_reader
@@ -75,7 +76,7 @@ async def _unreconciled(rig: Rig, since: datetime) -> str:
     """Which shard's checkpoint does not vouch for the bank at rest; empty where all do."""
     newest: dict[str, dict[str, Any]] = {}
     for _, event in await read_journal(rig, (LIFECYCLE,)):
-        if event["event_type"] == "Checkpoint":
+        if event["event_type"] == CHECKPOINT_TYPE:
             newest[event["account_id"]] = event["after"]["checkpoint"]
     if len(newest) < rig.settings().journal.shard_count:
         return f"{len(newest)} of {rig.settings().journal.shard_count} shards have told a checkpoint"

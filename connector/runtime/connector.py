@@ -112,10 +112,9 @@ async def run_connector(
     async with edges_of(settings, master_key, opening) as edges:
         reader = await reading(settings, edges.clock)
         try:
-            await require_fitness(
+            links = await require_fitness(
                 reader, edges.vault, vault_name=str(settings.vault.path), journal_name=journal_name(settings)
             )
-            links = await reader.links()
         finally:
             await reader.close()
         if new_epoch:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from connector.avro import encode_entity, encode_event, encode_record
 from connector.chain import Chain
 from connector.diff import Change, Entities, apply
-from connector.domains.model import Record, Related
+from connector.domains.model import Record, Related, Unreadable
 from connector.domains.registry import DOMAINS
 from connector.errors import DataError
 from connector.events import STREAM_ENTITY, Event, change_event, cloud_event_headers, stream_event
@@ -79,8 +79,7 @@ class _Encoding:
         self.records: list[EventRecord] = []
         self.bodies: dict[str, bytes] = {}
         """Records that were told, encoded: they stand in the event and in the state alike."""
-        self.reasons = {entry.raw_digest: entry.reason for entry in write.quarantined}
-        self.contents = {entry.raw_digest: entry.content for entry in write.quarantined}
+        self.unreadable = {entry.raw_digest: entry for entry in write.quarantined}
         self.quarantine: list[QuarantineRecord] = []
 
     def begin_epoch(self) -> None:
@@ -136,9 +135,9 @@ class _Encoding:
         if after is None:
             self._tell("EntryReadable", entity_id, "removed" if change.after.status == "removed" else None)
             return
-        reason = self.reasons.get(after, "it cannot be understood")
-        self.quarantine.append(_quarantine_record(self.write, entity_id, after, reason, self.contents.get(after)))
-        self._tell("EntryQuarantined", entity_id, reason, field=field_of(reason))
+        entry = self.unreadable.get(after) or Unreadable(after, "it cannot be understood")
+        self.quarantine.append(_quarantine_record(self.write, entity_id, entry))
+        self._tell("EntryQuarantined", entity_id, entry.reason, field=field_of(entry.reason))
 
     def tell_milestones(self, kept: Kept) -> None:
         if self.write.resource:
@@ -251,7 +250,7 @@ class _Encoding:
         else:
             aside = replace(change.after, version=0, record=None, unreadable_digest=digest)
         # The same entry comes up with every later read: its digest tells that it was quarantined.
-        self.reasons[digest] = reason
+        self.unreadable[digest] = Unreadable(digest, reason)
         self._take(Change(None, change.before, aside))
 
     def _tell_stream(self, event_type: str, reason: str | None = None) -> None:
@@ -302,19 +301,17 @@ def field_of(reason: str) -> str | None:
     return name if colon and " " not in name else None
 
 
-def _quarantine_record(
-    write: Write, entity_id: str | None, digest: bytes, reason: str, content: str | None
-) -> QuarantineRecord:
+def _quarantine_record(write: Write, entity_id: str, entry: Unreadable) -> QuarantineRecord:
     facts = {
         "format": 1,
         "domain": write.domain,
         "resource": write.resource,
         "entity_id": entity_id,
-        "raw_digest": digest.hex(),
+        "raw_digest": entry.raw_digest.hex(),
         "observed_at": write.observed_at.isoformat(),
-        "reason": reason,
-        "field": field_of(reason),
-        "content": content,
+        "reason": entry.reason,
+        "field": field_of(entry.reason),
+        "content": entry.content,
     }
     value = write.account.subject.seal("quarantine", json.dumps(facts).encode())
     return QuarantineRecord(write.account.account_id, value)

@@ -6,12 +6,17 @@ the master key opens the vault. What is left is whether the two belong together.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from connector.errors import ConfigurationError
+from connector.links import Link
 from connector.ports import JournalReader, Vault
 
 
-async def require_fitness(reader: JournalReader, vault: Vault, *, vault_name: str, journal_name: str) -> None:
-    """The vault is that of the journal's links. Reads only.
+async def require_fitness(
+    reader: JournalReader, vault: Vault, *, vault_name: str, journal_name: str
+) -> Mapping[str, Link]:
+    """The journal's links, and the vault is theirs. Reads only.
 
     A few that it does not know are set aside later on, each by itself. A link that an operator asked to be removed is
     none to refuse a start for.
@@ -21,9 +26,10 @@ async def require_fitness(reader: JournalReader, vault: Vault, *, vault_name: st
         JournalError: the journal is away.
     """
     leaving = {command.account_id for command in await reader.pending_commands() if command.kind == "remove"}
-    linked = {account_id for account_id, link in (await reader.links()).items() if not link.removed} - leaving
+    links = await reader.links()
+    linked = {account_id for account_id, link in links.items() if not link.removed} - leaving
     if not linked or not linked.isdisjoint(await vault.data_keys()):
-        return
+        return links
     raise ConfigurationError(
         f"the vault {vault_name} knows none of the {len(linked)} accounts linked in the journal {journal_name}:"
         " one of the two is wrong, or an older copy. Nothing was started. Put back the one that fits; accounts "

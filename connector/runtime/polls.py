@@ -32,7 +32,6 @@ class PollCounts:
     unchanged: int = 0
     committed: int = 0
     unknown_fields: dict[str, int] = field(default_factory=dict)
-    quarantined: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +201,6 @@ class Polls:
         )
         trust = _trust(memory.meta.held, reading.until, self._timetable.options.empty_confirm_seconds)
         observation = observe(known, reading.read, trust)
-        self.counts.quarantined += len(observation.quarantined)
         write = prepare(
             account,
             resource,

@@ -446,6 +446,13 @@ class TestEvents:
         assert "-5 points" in second
         assert third.split()[-2:] == ["ACTION_REQUIRED", "otp"]
 
+    def test_raw_shows_bytes_whatever_they_are(self, zindigi: Zindigi) -> None:
+        """Also what this release cannot decode: that is when somebody wants the bytes."""
+        journal_with(Commit(0, 1, (EventRecord("loyalty", ACCOUNT, b"\x00\xff", ()),), ()))
+        assert zindigi("events", "--raw")[:2] == (0, "loyalty\t00ff\n")
+        assert zindigi("events", "--raw", "--tail", "1")[:2] == (0, "loyalty\t00ff\n")
+        assert zindigi("events")[0] != 0
+
     def test_filters(self, zindigi: Zindigi) -> None:
         linked()
 

@@ -14,7 +14,7 @@ from connector.avro import decode_event, encode_event
 from connector.cli.event_choice import EventChoice, moment
 from connector.cli.event_line import as_line, how_much, own_time, whom
 from connector.cli.exits import UsageError
-from connector.cli.screen import printable
+from connector.cli.screen import printable, show_table
 from connector.domains.model import KARACHI
 from connector.ports import StoredEvent
 from tests.golden.samples import EVENTS
@@ -73,6 +73,12 @@ def test_no_name_moves_the_cursor_forges_a_line_or_turns_the_text_round(name: st
     record = next(value for value in (told["after"] or told["before"]).values() if value is not None)
     record["description" if "description" in record else "title"] = name
     assert line_of("loyalty", told, label=name).isprintable()
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_table_shows_no_cell_as_anything_but_letters(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    show_table(("WHAT",), [(name,)])
+    assert all(line.isprintable() for line in capsys.readouterr().out.split("\n"))
 
 
 @given(st.text())
