@@ -413,8 +413,11 @@ class Journal(Protocol):
     epoch: str
     """The branch that this journal is: random, 16 hex digits; told in every event."""
 
-    async def last_commit(self, shard: int) -> LastCommit:
+    async def last_commit(self, shard: int, *, settled: bool = False) -> LastCommit:
         """How far `shard` is. Takes nothing from anybody: it is asked before `acquire`.
+
+        What was committed may be readable only later, where a broker has just come back. `settled`: that is waited for,
+        for as long as it takes.
 
         Raises:
             JournalError: the journal is away.

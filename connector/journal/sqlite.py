@@ -240,7 +240,8 @@ class SqliteJournal:
         journal.epoch = about.epoch
         return journal
 
-    async def last_commit(self, shard: int) -> LastCommit:
+    async def last_commit(self, shard: int, *, settled: bool = False) -> LastCommit:
+        del settled  # what is committed can be read at once
         return await self.database.run(partial(last_commit, shard))
 
     async def begin_epoch(self) -> str:

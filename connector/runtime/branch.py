@@ -152,6 +152,9 @@ async def require_fit(shards: Iterable[int], journal: Journal, vault: Vault) -> 
     for shard in shards:
         complaint = unfit(shard, journal.epoch, await journal.last_commit(shard), marks, identity)
         if complaint is not None:
+            # Its newest commit may be there and not readable yet: nobody is refused for that.
+            complaint = unfit(shard, journal.epoch, await journal.last_commit(shard, settled=True), marks, identity)
+        if complaint is not None:
             raise ConfigurationError(complaint)
 
 

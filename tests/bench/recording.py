@@ -17,8 +17,8 @@ class RecordingJournal:
         self.epoch = journal.epoch
         self.commits: list[Commit] = []
 
-    async def last_commit(self, shard: int) -> LastCommit:
-        return await self._journal.last_commit(shard)
+    async def last_commit(self, shard: int, *, settled: bool = False) -> LastCommit:
+        return await self._journal.last_commit(shard, settled=settled)
 
     async def begin_epoch(self) -> str:
         return await self._journal.begin_epoch()

@@ -227,6 +227,28 @@ async def test_restoring_to_the_last_stable_offset_over_it_is_caught(backend: Ka
         await require_untorn(backend, 2, "after a hasty restore")
 
 
+async def test_what_is_committed_and_not_readable_yet_is_waited_for(backend: KafkaBackend) -> None:
+    """A start that is told to wait for it hears of the commit above an open transaction only once that has ended."""
+    async with opened(backend) as (journal, _reader), opened(backend) as (other, _):
+        shard = await journal.acquire(SHARD)
+        await shard.commit(numbered_commit(SHARD, 1))
+        stranger = await open_transaction(backend, f"stranger-{backend.options.prefix}", "state")
+        await shard.commit(numbered_commit(SHARD, 2))
+        assert (await other.last_commit(SHARD)).number == 1
+        found: list[int] = []
+
+        async def wait() -> None:
+            found.append((await other.last_commit(SHARD, settled=True)).number)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(wait)
+            await anyio.sleep(1.0)
+            assert found == []
+            await stranger.abort_transaction()
+        assert found == [2]
+        await stranger.stop()
+
+
 async def compacted(backend: KafkaBackend) -> dict[str, bytes | None]:
     """A state topic that was compacted, with tombstones among it and an aborted transaction at its end; the state."""
     quickly = {"segment_ms": 200, "min_cleanable_dirty_ratio": 0.01, "max_compaction_lag_ms": 200}

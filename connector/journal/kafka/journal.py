@@ -221,8 +221,10 @@ class KafkaJournal:
         epoch = await require_topics(options, clock)
         return cls(options, clock, epoch, await open_framing(options))
 
-    async def last_commit(self, shard: int) -> LastCommit:
+    async def last_commit(self, shard: int, *, settled: bool = False) -> LastCommit:
         partition = TopicPartition(self.options.topic(STATE), shard)
+        if settled:
+            await wait_until_stable(self.watermarks, [partition], self.options, self.clock)
         for _ in range(_LOOKS):
             # The end of a transaction is answered before it can be read: what was committed shows a moment late.
             stable, high = await self.watermarks.stable([partition]), await self.watermarks.high([partition])

@@ -524,7 +524,7 @@ class _Branches:
             told = replace(numbered_commit(SHARD, 1), tip=b"tip", at=AT, vault=VaultIdentity("v", 7), epoch="e")
             await shard.commit(told)
             last = LastCommit(1, b"tip", AT, VaultIdentity("v", 7))
-            assert await other.last_commit(SHARD) == last
+            assert await other.last_commit(SHARD) == await other.last_commit(SHARD, settled=True) == last
             await shard.commit(numbered_commit(SHARD, 2))
         async with opened(backend) as (journal, _reader):
             assert (await journal.acquire(SHARD)).last == LastCommit(2)
